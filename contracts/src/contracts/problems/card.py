@@ -1,0 +1,5 @@
+"""Refusals of card-svc."""
+
+from contracts.problems.problem import Problem
+
+PROBLEMS: tuple[Problem, ...] = ()
