@@ -9,7 +9,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -121,7 +121,7 @@ def lint(root: Path) -> tuple[int, dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def broken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Every violation at once: import-linter builds its graph once and reports each by name."""
     root = tmp_path_factory.mktemp("broken")
     imports = [(importer, imported) for _, importer, imported in PLANTED]
