@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from chassis.testing.databases import Databases
 from onecard_local.nats import NatsServer
 from onecard_local.ports import TestCell, claim_test_cell
 from onecard_local.postgres import PostgresServer
@@ -80,3 +82,9 @@ def open_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[
     yield make
     for folder in made:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def databases(postgres: Postgres) -> Databases:
+    """`async with databases.fresh("card") as database:` gives a migrated database of card-svc."""
+    return Databases(postgres.admin_dsn)

@@ -1,0 +1,93 @@
+"""Idempotency-Key: the same POST sent twice has one effect (draft-ietf-httpapi-idempotency-key-header).
+
+The row (client, person, operation, key) -> body hash and id of what was created is written in the transaction of the
+effect. A replay reads that resource as it is now; no answer is stored, so nothing personal is. A refusal changed
+nothing, leaves no row and is decided anew.
+"""
+
+import hashlib
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+from uuid import UUID
+
+from sqlalchemy import text
+
+from chassis.errors import IdempotencyKeyMissing, IdempotencyKeyReused, StillRunning
+from chassis.work import Work
+
+Resource = TypeVar("Resource")
+
+_KEY_SHAPE = re.compile(r"[\x21-\x7e]{1,200}")
+_TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:slot)")
+_FIND = text(
+    "SELECT body_hash, resource FROM idempotency"
+    " WHERE client = :client AND person = :person AND operation = :operation AND key = :key"
+)
+_INSERT = text(
+    "INSERT INTO idempotency (client, person, operation, key, body_hash, resource, created_at)"
+    " VALUES (:client, :person, :operation, :key, :body_hash, :resource, :now)"
+)
+
+CREATE_TABLE = """
+CREATE TABLE idempotency (
+    client text NOT NULL, person text NOT NULL, operation text NOT NULL, key text NOT NULL,
+    body_hash bytea NOT NULL, resource uuid NOT NULL, created_at timestamptz NOT NULL,
+    PRIMARY KEY (client, person, operation, key))
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyedRequest:
+    """What makes two requests the same request."""
+
+    client: str
+    person: str
+    operation: str
+    key: str
+    body_hash: bytes  # sha256 of the exact body
+
+    @property
+    def slot(self) -> int:
+        """The advisory lock of this request: 64 bits of a hash, so two requests share one only by bad luck."""
+        name = "\0".join((self.client, self.person, self.operation, self.key)).encode()
+        return int.from_bytes(hashlib.sha256(name).digest()[:8], "big", signed=True)
+
+
+def keyed_request(*, client: str, person: UUID | None, operation: str, key: str | None, body: bytes) -> KeyedRequest:
+    """Read the header; raises IdempotencyKeyMissing when it is absent or not 1 to 200 visible ASCII characters."""
+    if not key or not _KEY_SHAPE.fullmatch(key):
+        raise IdempotencyKeyMissing
+    return KeyedRequest(
+        client=client,
+        person=str(person or ""),
+        operation=operation,
+        key=key,
+        body_hash=hashlib.sha256(body).digest(),
+    )
+
+
+async def once(
+    work: Work,
+    request: KeyedRequest,
+    create: Callable[[], Awaitable[tuple[UUID, Resource]]],
+    read: Callable[[UUID], Awaitable[Resource]],
+) -> Resource:
+    """Create the resource, or read the one that this request created before.
+
+    Raises StillRunning when the first request has not finished, IdempotencyKeyReused when the body differs.
+    """
+    if not await work.session.scalar(_TRY_LOCK, {"slot": request.slot}):
+        raise StillRunning
+    names = {name: getattr(request, name) for name in ("client", "person", "operation", "key")}
+    found = (await work.session.execute(_FIND, names)).one_or_none()
+    if found is not None:
+        if found.body_hash != request.body_hash:
+            raise IdempotencyKeyReused
+        return await read(found.resource)
+    resource_id, resource = await create()
+    await work.session.execute(
+        _INSERT, names | {"body_hash": request.body_hash, "resource": resource_id, "now": work.now}
+    )
+    return resource

@@ -1,0 +1,88 @@
+"""The FastAPI app of a service: its routers behind the guard, refusals as problem+json, a lifespan in order.
+
+Invariant: every route has an operation id `<service>.<verb>` and is guarded; the app refuses to be built otherwise.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Protocol
+
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.routing import APIRoute
+
+from chassis.runtime import Runtime
+from chassis.web import refusals
+from chassis.web.guard import caller_of
+from chassis.web.measuring import Measuring
+from chassis.web.models import ProblemModel
+
+
+class Part(Protocol):
+    """Something that runs beside the requests: the journal, a settling loop."""
+
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+
+
+PROBLEM_ANSWERS: dict[int | str, dict[str, Any]] = {
+    "4XX": {
+        "model": ProblemModel,
+        "description": "Refused; `code` says why.",
+        "content": {"application/problem+json": {}},
+    },
+    "5XX": {
+        "model": ProblemModel,
+        "description": "Not now; `Retry-After` says when.",
+        "content": {"application/problem+json": {}},
+    },
+}
+
+
+def describe_app(service: str, summary: str, routers: Sequence[APIRouter]) -> FastAPI:
+    """Return the app without its running gear: enough to generate its OpenAPI from."""
+    app = FastAPI(
+        title=f"One Card {service}-svc",
+        version="1",
+        description=summary,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        dependencies=[Depends(caller_of)],
+        responses=PROBLEM_ANSWERS,
+    )
+    for router in routers:
+        app.include_router(router)
+    refusals.install(app)
+    for route in app.routes:
+        if not isinstance(route, APIRoute) or not (route.operation_id or "").startswith(f"{service}."):
+            raise ValueError(f"{service}-svc: the route {route} has no operation id of its service")
+    return app
+
+
+def service_app(
+    app: FastAPI, runtime: Runtime[Any], parts: Sequence[Part] = (), closing: Sequence[Any] = (), **state: Any
+) -> FastAPI:
+    """Put the running gear under a described app: state, lifespan, measuring.
+
+    `parts` start in order and stop in reverse, before `closing` (things with an async `close`) and the database.
+    `state` is what the routes find on `app.state`.
+    """
+    app.state.runtime = runtime
+    for name, value in state.items():
+        setattr(app.state, name, value)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(runtime.close)
+            for thing in closing:
+                stack.push_async_callback(thing.close)
+            for part in parts:
+                await part.start()
+                stack.push_async_callback(part.stop)
+            yield
+
+    app.router.lifespan_context = lifespan
+    app.add_middleware(Measuring)
+    return app

@@ -1,0 +1,100 @@
+"""Whatever goes wrong in a request -> problem+json; refusals that are evidence -> the journal.
+
+The recording is a second, small Work after the rollback of the first, because a refusal changes nothing.
+"""
+
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from chassis.errors import Refusal, TooMany, Unavailable
+from chassis.problems import CONTENT_TYPE, problem_document
+from chassis.web.guard import operation_of, runtime_of
+from chassis.work import Fact
+
+_log = structlog.get_logger(__name__)
+
+_CODES = {404: "not-found", 405: "method-not-allowed", 413: "too-large", 415: "unsupported-media-type"}
+
+
+def problem_answer(
+    request: Request,
+    code: str,
+    *,
+    detail: str | None = None,
+    field: str | None = None,
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
+    """Answer this request with a problem of the catalogue."""
+    status, document = problem_document(
+        code,
+        public_url=runtime_of(request).settings.public_url,
+        detail=detail,
+        field=field,
+        instance=request.url.path,
+    )
+    return JSONResponse(document, status_code=status, media_type=CONTENT_TYPE, headers=headers)
+
+
+async def _on_refusal(request: Request, refusal: Exception) -> JSONResponse:
+    assert isinstance(refusal, Refusal)
+    if refusal.recorded:
+        await _record(request, refusal)
+    headers = {}
+    if isinstance(refusal, TooMany | Unavailable):
+        headers["Retry-After"] = str(refusal.retry_after_s)
+    return problem_answer(request, refusal.code, detail=refusal.detail, field=refusal.field, headers=headers)
+
+
+async def _record(request: Request, refusal: Refusal) -> None:
+    runtime = runtime_of(request)
+    caller = getattr(request.state, "caller", None)
+    about = str(caller.citizen or caller.client) if caller else ""
+    fact = Fact(
+        topic=f"{runtime.service}.request.refused.v1",
+        key=about or "anonymous",
+        details={"operation": operation_of(request), "code": refusal.code},
+        denial=True,
+    )
+    async with runtime.workshop.begin(caller) as work:
+        work.record(fact)
+
+
+async def _on_invalid(request: Request, invalid: Exception) -> JSONResponse:
+    assert isinstance(invalid, RequestValidationError)
+    first = invalid.errors()[0]
+    if first["type"] == "json_invalid":
+        return problem_answer(request, "malformed-request", detail="The body is not well-formed JSON.")
+    where = [str(part) for part in first["loc"] if part not in ("body", "query", "path", "header")]
+    # Pydantic's sentence may repeat the input for custom errors; its type never does.
+    return problem_answer(request, "invalid-field", detail=_sentence(first), field=".".join(where) or None)
+
+
+def _sentence(error: dict[str, Any]) -> str:
+    if error["type"] in ("value_error", "assertion_error"):
+        return "The value is not allowed."
+    return str(error["msg"]) + "."
+
+
+async def _on_http(request: Request, exception: Exception) -> JSONResponse:
+    assert isinstance(exception, HTTPException)
+    code = _CODES.get(exception.status_code, "malformed-request")
+    headers = {name: value for name, value in (exception.headers or {}).items() if name.lower() == "allow"}
+    return problem_answer(request, code, headers=headers)
+
+
+async def _on_defect(request: Request, defect: Exception) -> JSONResponse:
+    _log.error("defect", operation=getattr(request.scope.get("route"), "operation_id", None), exc_info=defect)
+    return problem_answer(request, "internal-error")
+
+
+def install(app: FastAPI) -> None:
+    """Make `app` answer every refusal and defect as problem+json."""
+    app.add_exception_handler(Refusal, _on_refusal)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(Exception, _on_defect)
