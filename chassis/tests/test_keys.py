@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from chassis.crypto.secret_key import SecretKey
 from chassis.crypto.signing import PrivateKey
 from chassis.keys import KeyFolder, KeyFolderError

@@ -1,12 +1,13 @@
 """Sealed fields open in their own place with a key at hand, and nowhere else."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from chassis.crypto.encoding import from_base64url, to_base64url
 from chassis.crypto.errors import BadKey, CannotOpen
 from chassis.crypto.fields import FieldKey, FieldKeys, kid_of
 from chassis.crypto.secret_key import SecretKey
-from hypothesis import given
-from hypothesis import strategies as st
 
 OLD, NEW = SecretKey.generate("2026-01"), SecretKey.generate("2026-02")
 BOTH = FieldKeys({OLD.kid: OLD, NEW.kid: NEW})

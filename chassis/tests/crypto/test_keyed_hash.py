@@ -4,11 +4,12 @@ import hashlib
 import hmac
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from chassis.crypto.errors import BadKey
 from chassis.crypto.keyed_hash import KeyedHashes, mac, mac_matches
 from chassis.crypto.secret_key import SecretKey
-from hypothesis import given
-from hypothesis import strategies as st
 
 KEYS = {kid: SecretKey.generate(kid) for kid in ("2026-01", "2026-02", "2026-03")}
 HASHES = KeyedHashes(KEYS, "phone")

@@ -1,6 +1,7 @@
 """Stored passwords verify, age and stay useless without the key."""
 
 import pytest
+
 from chassis.crypto.passwords import Cost, Passwords, PasswordTooLong
 from chassis.crypto.secret_key import SecretKey
 

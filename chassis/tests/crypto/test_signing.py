@@ -4,12 +4,13 @@ import json
 
 import jwt
 import pytest
-from chassis.crypto.errors import BadKey, BadSignature
-from chassis.crypto.signing import PrivateKey, PublicKey
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
+
+from chassis.crypto.errors import BadKey, BadSignature
+from chassis.crypto.signing import PrivateKey, PublicKey
 
 KEY = PrivateKey.generate("2026-01")
 OTHER = PrivateKey.generate("2026-01")
