@@ -3,9 +3,11 @@
 Invariant: two test sessions at once, and a running `make run` beside them, never meet.
 """
 
+import os
 import secrets
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,31 @@ from chassis.testing.databases import Databases
 from onecard_local.nats import NatsServer
 from onecard_local.ports import TestCell, claim_test_cell
 from onecard_local.postgres import PostgresServer
+
+LEFT_OUT: Counter[str] = Counter()  # program that is missing here -> tests that need it
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare `@pytest.mark.needs("chromium")`: the test needs a program that is not installed with the packages."""
+    config.addinivalue_line("markers", "needs(*programs): programs of this machine that the test starts")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leave a test out for lack of its program, but never in CI."""
+    for marker in item.iter_markers("needs"):
+        for program in marker.args:
+            if shutil.which(program) is None:
+                if os.environ.get("CI"):
+                    pytest.fail(f"{program} is not installed, and in CI nothing is left out.", pytrace=False)
+                LEFT_OUT[program] += 1
+                pytest.skip(f"{program} is not installed here")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line what was left out and why."""
+    if LEFT_OUT:
+        what = ", ".join(f"{count} for lack of {program}" for program, count in LEFT_OUT.items())
+        terminalreporter.write_line(f"Left out, because a program is not installed here: {what} (.ci/run installs it).")
 
 
 @dataclass(frozen=True, kw_only=True)

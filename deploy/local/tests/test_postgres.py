@@ -6,6 +6,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+
 from onecard_local.postgres import PostgresServer
 from onecard_local.refusals import CannotStart
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 LEASH = Path(__file__).with_name("leash.py")
 
@@ -32,8 +33,12 @@ def start_child(
     environment: Mapping[str, str],
     run_as: RunAs | None = None,
     death_signal: signal.Signals = signal.SIGKILL,
+    output: IO[bytes] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a command that ends with us. Call it from the main thread: the leash breaks when the *thread* ends."""
+    """Start a command that ends with us. Call it from the main thread: the leash breaks when the *thread* ends.
+
+    What it prints goes to its log; `output` takes its standard output instead.
+    """
     user = run_as or RunAs()
     leashed: list[str | Path] = [sys.executable, "-I", "-S", LEASH]
     leashed += [str(os.getpid()), str(int(death_signal)), str(user.uid), str(user.gid), folder, "--", *command]
@@ -43,7 +48,7 @@ def start_child(
         return subprocess.Popen(
             leashed,
             stdin=subprocess.DEVNULL,
-            stdout=descriptor,
+            stdout=descriptor if output is None else output,
             stderr=descriptor,
             env=dict(environment),
             process_group=0,

@@ -18,6 +18,8 @@ from onecard_local.refusals import CannotStart
 class NatsServer:
     """One server; `config_text` holds accounts, users and limits, the addresses are added here."""
 
+    polite = signal.SIGTERM
+
     def __init__(
         self,
         folder: Path,
@@ -68,7 +70,7 @@ class NatsServer:
 
     def stop(self) -> None:
         if self.process is not None:
-            stop_child(self.process, polite=signal.SIGTERM, within_s=self._stop_within_s)
+            stop_child(self.process, polite=self.polite, within_s=self._stop_within_s)
             self.process = None
 
     def kill(self) -> None:

@@ -3,6 +3,7 @@
 Invariant: no other file of the repository computes a port.
 """
 
+import errno
 import fcntl
 import os
 import socket
@@ -18,6 +19,11 @@ SERVICES = ("identity", "card", "payment", "scenario", "interop")
 BASES = {"330000": 24100, "320000": 24300}
 GATEWAY_PUBLIC = {"330000": 8080, "320000": 8081}
 ECARD_PUBLIC = 8090
+REASONS = {
+    errno.EADDRINUSE: "is taken",
+    errno.EADDRNOTAVAIL: "cannot be used because this machine does not have that address",
+    errno.EACCES: "may only be used by root",
+}
 # Test cells lie below 32768, where the kernel begins to hand out ports by itself.
 TEST_BASES = range(25100, 32700, 200)
 
@@ -78,15 +84,20 @@ class CellPorts:
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
-    """Can a server listen there now? SO_REUSEADDR as servers set it, so a closing connection is no obstacle."""
+    """Can a server listen there now?"""
+    return why_not_free(port, host) is None
+
+
+def why_not_free(port: int, host: str = "127.0.0.1") -> str | None:
+    """None when a server can listen there, else the reason; SO_REUSEADDR as servers set it."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
-        return True
+        except OSError as error:
+            return REASONS.get(error.errno or 0, f"cannot be used ({error.strerror})")
+        return None
 
 
 class TestCell:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
@@ -48,6 +48,8 @@ SETTINGS: Mapping[str, str] = {
 class PostgresServer:
     """One server in one folder; `with PostgresServer(…) as server:` starts and stops it."""
 
+    polite = signal.SIGINT  # fast shutdown: SIGTERM would wait for clients to leave
+
     def __init__(
         self,
         folder: Path,
@@ -57,6 +59,7 @@ class PostgresServer:
         *,
         start_within_s: float = 30.0,
         stop_within_s: float = 10.0,
+        give_up: Callable[[], bool] = lambda: False,
     ) -> None:
         self.port = port
         self.log = folder / "postgres.log"
@@ -66,6 +69,7 @@ class PostgresServer:
         self._settings = {**SETTINGS, "port": str(port), **(settings or {})}
         self._start_within_s = start_within_s
         self._stop_within_s = stop_within_s
+        self._give_up = give_up  # asked while waiting for a start, so that Ctrl-C need not wait for it
         self._run_as = NOBODY if os.geteuid() == 0 else RunAs()
 
     @property
@@ -79,7 +83,9 @@ class PostgresServer:
 
     def start(self) -> Self:
         """Start the server and return once it accepts connections; initialise the folder if it is new."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        if not self._folder.is_dir():
+            self._folder.mkdir(parents=True)
+            self._folder.chmod(0o711 if self._run_as is NOBODY else 0o700)
         place = self._place()
         software = self._software(place)
         cluster = place / "pg"
@@ -88,15 +94,15 @@ class PostgresServer:
             self._initialise(software, place)
         deadline = time.monotonic() + self._start_within_s
         while (why := self._try_start(software, cluster, deadline)) is not None:
-            if not any(sign in why for sign in RETRIED) or time.monotonic() > deadline:
+            if not any(sign in why for sign in RETRIED) or time.monotonic() > deadline or self._give_up():
                 raise CannotStart(f"PostgreSQL did not start on port {self.port}; {self.log} ends with:\n{why}")
             time.sleep(0.2)
         return self
 
     def stop(self) -> None:
-        """Fast shutdown: SIGTERM would wait for clients to leave, SIGINT does not."""
+        """Shut down in order, within the bound."""
         if self.process is not None:
-            stop_child(self.process, polite=signal.SIGINT, within_s=self._stop_within_s)
+            stop_child(self.process, polite=self.polite, within_s=self._stop_within_s)
             self.process = None
 
     def kill(self) -> None:
@@ -118,10 +124,11 @@ class PostgresServer:
         pointer = self._folder / "elsewhere"
         if not pointer.is_symlink():
             name = hashlib.sha256(str(self._folder.resolve()).encode()).hexdigest()[:16]
-            PLACE_FOR_ROOT.mkdir(mode=0o711, parents=True, exist_ok=True)
             pointer.symlink_to(PLACE_FOR_ROOT / name)
         place = pointer.readlink()
-        place.mkdir(mode=0o711, exist_ok=True)
+        for folder in (place.parent, place):
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o711)
         return place
 
     def _software(self, place: Path) -> Path:
@@ -168,7 +175,8 @@ class PostgresServer:
             [software / "bin" / "postgres", "-D", cluster, *assignments], place=cluster, at_death=signal.SIGQUIT
         )
         wait_until(
-            lambda: child.poll() is not None or accepts(cluster, child.pid), within_s=deadline - time.monotonic()
+            lambda: child.poll() is not None or accepts(cluster, child.pid) or self._give_up(),
+            within_s=deadline - time.monotonic(),
         )
         if child.poll() is None and accepts(cluster, child.pid):
             self.process = child
