@@ -52,6 +52,7 @@ class Bus:
         self._client: Client | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._interests: list[Interest] = []
+        self._stopping = False
         self._said: tuple[str, str] | None = None
         self.refusals = 0  # what NATS denied us; anything but 0 is a fault of configuration
         self.dropped = 0
@@ -63,10 +64,12 @@ class Bus:
 
     async def start(self) -> None:
         """Begin to connect, in the background and without end."""
+        self._stopping = False
         self._connecting = asyncio.create_task(self._connect(), name=f"nats {self._name}")
 
     async def stop(self) -> None:
         """Close the connection; whatever is in flight may be lost, which is all right."""
+        self._stopping = True
         if self._connecting is not None:
             self._connecting.cancel()
             with suppress(asyncio.CancelledError):
@@ -136,6 +139,7 @@ class Bus:
             "error_cb": self._loud,
             "disconnected_cb": self._lost,
             "reconnected_cb": self._back,
+            "closed_cb": self._closed,
             "max_reconnect_attempts": -1,
             "reconnect_time_wait": RECONNECT_WAIT_S,
             "connect_timeout": 2,
@@ -146,13 +150,16 @@ class Bus:
     async def _make(self, client: Client, interest: Interest) -> None:
         if interest.subscription is not None:
             return
-        interest.subscription = await client.subscribe(
-            interest.subject,
-            queue=interest.queue,
-            cb=interest.receive,
-            pending_msgs_limit=PENDING_MESSAGES_MAX,
-            pending_bytes_limit=PENDING_BYTES_MAX,
-        )
+        try:
+            interest.subscription = await client.subscribe(
+                interest.subject,
+                queue=interest.queue,
+                cb=interest.receive,
+                pending_msgs_limit=PENDING_MESSAGES_MAX,
+                pending_bytes_limit=PENDING_BYTES_MAX,
+            )
+        except (errors.Error, OSError) as error:
+            await self._loud(error)
 
     async def _loud(self, error: Exception) -> None:
         kind = type(error).__name__
@@ -168,6 +175,15 @@ class Bus:
 
     async def _lost(self) -> None:
         log.warning("nats %s: connection lost", self._name)
+
+    async def _closed(self) -> None:
+        """The client gives up after a refused sign-in, for example; we do not."""
+        self._client = None
+        for interest in self._interests:
+            interest.subscription = None
+        if not self._stopping:
+            await asyncio.sleep(RECONNECT_WAIT_S)
+            self._connecting = asyncio.create_task(self._connect(), name=f"nats {self._name}")
 
     async def _back(self) -> None:
         self._said = None

@@ -233,7 +233,7 @@ def block_of(said: dict[str, Any]) -> tuple[Block, list[SealedRow]]:
     """Read a block out of parsed JSON."""
     try:
         block = block_from_fields(said)
-        events = [_event(row) for row in said["events"]]
+        events = [event_of(row) for row in said["events"]]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Malformed(f"not a block: {type(error).__name__}") from None
     return block, events
@@ -271,7 +271,8 @@ def decode_head(message: bytes) -> Head:
         raise Malformed(f"not a head: {type(error).__name__}") from None
 
 
-def _event(row: list[Any]) -> SealedRow:
+def event_of(row: list[Any]) -> SealedRow:
+    """Read an event as messages write it; ValueError, TypeError or AttributeError when it is not one."""
     if len(row) == 5:
         number, topic, key, salt, body = row
         return SealedRow(_number(number), "e", _text(topic), _text(key), bytes.fromhex(salt), body.encode(), None)

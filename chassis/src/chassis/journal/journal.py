@@ -30,3 +30,122 @@ In the service:  migrations `tables.create_journal(op.execute, "card_app")`;  ag
 `journal.status()`, `operations.list_set_aside`, `operations.retry_set_aside`, `export.export_journal`;  for Prometheus
 `REGISTRY.register(JournalCollector(journal))` of `chassis.journal.measures`.
 """
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from collections.abc import Mapping
+from uuid import uuid4
+
+from chassis.bus import Bus
+from chassis.journal.applying import Works
+from chassis.journal.follower import Follower
+from chassis.journal.keys import JournalKeys
+from chassis.journal.leader import Leader, Pace
+from chassis.journal.reading import Reading
+from chassis.journal.received import Handler
+from chassis.journal.status import FollowerStatus, JournalStatus
+
+log = logging.getLogger(__name__)
+
+STOP_WITHIN_S = 5.0
+FOLLOWERS_STOP_WITHIN_S = 2.0
+
+
+class Journal:
+    """See above; one for each process of a service."""
+
+    def __init__(
+        self,
+        *,
+        service: str,
+        cell: str,
+        direct_url: str,
+        workshop: Works,
+        bus: Bus,
+        keys: JournalKeys,
+        follows: Mapping[str, Handler],
+        pace: Pace | None = None,
+    ) -> None:
+        missing = [source for source in follows if not keys.publics.get(source)]
+        if missing:
+            raise ValueError(f"There are no public keys of {', '.join(missing)}, which {service} follows.")
+        self._service = service
+        self._bus = bus
+        self._leader = Leader(
+            service=service,
+            cell=cell,
+            direct_url=direct_url,
+            keys=keys,
+            bus=bus,
+            holder=f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}",
+            on_lead=self._start_following,
+            on_end=self._stop_following,
+            pace=pace,
+        )
+        self._followers = {
+            source: Follower(
+                source=source, cell=cell, handler=handler, works=workshop, bus=bus, verifiers=keys.publics[source]
+            )
+            for source, handler in follows.items()
+        }
+        self._reading = Reading(service=service, cell=cell, works=workshop, bus=bus)
+        self._leading: asyncio.Task[None] | None = None
+        self._following: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Answer reads, challenge for the lease; returns at once, whether or not anything else is up."""
+        await self._reading.start()
+        self._leading = asyncio.create_task(self._leader.run(), name=f"journal {self._service}")
+
+    async def stop(self) -> None:
+        """Stop following, give the lease back, answer no more; takes at most STOP_WITHIN_S."""
+        if self._leading is not None:
+            self._leading.cancel()
+            done, _ = await asyncio.wait([self._leading], timeout=STOP_WITHIN_S)
+            if not done:
+                log.error("journal %s did not stop in %.0f s", self._service, STOP_WITHIN_S)
+        await self._reading.stop()
+
+    def wake(self) -> None:
+        """Tell the leader in this process that something was committed."""
+        self._leader.wake()
+
+    def status(self) -> JournalStatus:
+        """Say what an operator wants to know of this process."""
+        leader, now_s = self._leader.state, time.time()
+        return JournalStatus(
+            service=self._service,
+            leading=leader.leading,
+            term=leader.term,
+            block=leader.block,
+            position=leader.position,
+            horizon_age_s=round(leader.horizon_age_s, 3),
+            blocks_sealed=leader.blocks_sealed,
+            rows_sealed=leader.rows_sealed,
+            fenced=leader.fenced,
+            holders_ended=leader.holders_ended,
+            error=leader.error,
+            nats_connected=self._bus.is_connected,
+            nats_refusals=self._bus.refusals,
+            reads_answered=self._reading.answered,
+            followers={
+                source: FollowerStatus.of(follower.state, now_s) for source, follower in self._followers.items()
+            },
+        )
+
+    async def _start_following(self) -> None:
+        self._following = [
+            asyncio.create_task(follower.run(), name=f"{self._service} follows {source}")
+            for source, follower in self._followers.items()
+        ]
+
+    async def _stop_following(self) -> None:
+        """Cancel the followers; one that does not end in time is left behind, the cursor's lock fences it."""
+        following, self._following = self._following, []
+        for task in following:
+            task.cancel()
+        if following:
+            await asyncio.wait(following, timeout=FOLLOWERS_STOP_WITHIN_S)
