@@ -73,10 +73,11 @@ def url_of(cell: Cell, passwords: Passwords, service: str, role: str) -> str:
 
 def create_databases(server: PostgresServer, passwords: Passwords) -> None:
     """Create what is missing; repeating it changes nothing."""
-    asyncio.run(_create_databases(server.dsn, passwords))
+    asyncio.run(prepare_databases(server.dsn, passwords))
 
 
-async def _create_databases(dsn: str, passwords: Passwords) -> None:
+async def prepare_databases(dsn: str, passwords: Passwords) -> None:
+    """Do the same inside a running loop."""
     connection = await asyncpg.connect(dsn)
     try:
         roles = {row[0] for row in await connection.fetch("SELECT rolname FROM pg_roles")}

@@ -7,6 +7,7 @@ reaches it only if it is named in PASSED_ON.
 import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from contracts.edges import EDGES
 from onecard_local.cells import LOOPBACK, Cell
@@ -15,6 +16,10 @@ from onecard_local.ports import SERVICES
 
 # Deliberately not PYTHONDONTWRITEBYTECODE: with it every process compiles its imports anew at each start.
 PASSED_ON = ("HOME", "TMPDIR", "ONECARD_LOG_LEVEL", "ONECARD_CLOCK_OFFSET_S")
+
+
+# The generated documentation (docs/), API descriptions and event schemas, all public, served as they lie.
+PROMISES = Path(__file__).parents[4] / "contracts"
 
 
 def of_every_process(cell: Cell, process: str, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -58,6 +63,7 @@ def of_gateway(cell: Cell) -> dict[str, str]:
         "ONECARD_PORT": str(cell.gateway_port),
         "ONECARD_HEALTH_PORT": str(cell.ports.gateway_health),
         "ONECARD_PEERS": peers_of(cell, "gateway"),
+        "ONECARD_PAGES": str(PROMISES),
     }
 
 

@@ -44,10 +44,6 @@ class NatsServer:
     def url(self) -> str:
         return f"nats://127.0.0.1:{self.port}"
 
-    @property
-    def monitoring_url(self) -> str:
-        return f"http://127.0.0.1:{self.monitoring_port}"
-
     def start(self) -> Self:
         """Start the server and return once it greets a client."""
         self._folder.mkdir(parents=True, exist_ok=True)

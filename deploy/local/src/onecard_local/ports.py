@@ -68,15 +68,6 @@ class CellPorts:
     def simulators_health(self) -> int:
         return self.base + 51
 
-    # Cells of tests have no fixed public address.
-    @property
-    def test_gateway(self) -> int:
-        return self.base + 40
-
-    @property
-    def test_ecard(self) -> int:
-        return self.base + 42
-
     @property
     def spare(self) -> range:
         """Ports for whatever else a test starts."""

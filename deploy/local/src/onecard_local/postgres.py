@@ -96,7 +96,7 @@ class PostgresServer:
         while (why := self._try_start(software, cluster, deadline)) is not None:
             if not any(sign in why for sign in RETRIED) or time.monotonic() > deadline or self._give_up():
                 raise CannotStart(f"PostgreSQL did not start on port {self.port}; {self.log} ends with:\n{why}")
-            time.sleep(0.2)
+            wait_until(self._give_up, within_s=0.2)  # the old query needs time to end
         return self
 
     def stop(self) -> None:

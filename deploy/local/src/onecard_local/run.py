@@ -205,10 +205,11 @@ class Runner:
         begun = time.monotonic()
         for job in self._jobs:
             job.end()
-        if self._supervisor.processes():
-            self._telling.say("Stopping: " + ", ".join(self._supervisor.processes()))
-        self._supervisor.stop(self._signals.hurry_asked)
-        self._telling.done("stopped", begun)
+        running = self._supervisor.processes()
+        if running:
+            self._telling.say("Stopping: " + ", ".join(running))
+            self._supervisor.stop(self._signals.hurry_asked)
+            self._telling.done("stopped", begun)
 
 
 def refuse_taken_ports(cell: Cell) -> None:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from onecard_local.children import kill_group, tail
+from onecard_local.children import kill_group, tail, wait_until
 from onecard_local.refusals import CannotStart
 
 STOP_ORDER: tuple[tuple[str, float], ...] = (
@@ -145,18 +145,19 @@ class Supervisor:
 def stop_together(members: list[Watched], within_s: float, hurry: Callable[[], bool]) -> list[Watched]:
     """Ask all at once, wait for all together, kill the rest; returns those that had to be killed."""
     for watched in members:
-        if watched.process is not None and watched.process.poll() is None:
+        if watched.process is not None and runs(watched):
             with suppress(ProcessLookupError):
                 watched.process.send_signal(watched.program.polite)
-    deadline = time.monotonic() + within_s
-    running = members
-    while running and time.monotonic() < deadline and not hurry():
-        time.sleep(0.01)
-        running = [w for w in running if w.process is not None and w.process.poll() is None]
+    wait_until(lambda: hurry() or not any(map(runs, members)), within_s=within_s)
+    late = [watched for watched in members if runs(watched)]
     for watched in members:
         if watched.process is not None:
             kill_group(watched.process)
-    return running
+    return late
+
+
+def runs(watched: Watched) -> bool:
+    return watched.process is not None and watched.process.poll() is None
 
 
 def how_it_ended(returncode: int) -> str:
