@@ -13,17 +13,26 @@ from chassis.journal import chain, sealing
 PAGE_BLOCKS = 100
 PAGE_ROWS = 1_000
 
-_BLOCKS = f"SELECT {sealing.BLOCK_COLUMNS} FROM journal_block WHERE n > $1 ORDER BY n LIMIT {PAGE_BLOCKS}"
+_BLOCKS = f"""
+SELECT {sealing.BLOCK_COLUMNS} FROM journal_block
+WHERE n > $1 AND ($2::bigint IS NULL OR n <= $2) ORDER BY n LIMIT {PAGE_BLOCKS}
+"""
 _ROWS = f"""
 SELECT {sealing.ROW_COLUMNS} FROM journal_row WHERE id > $1 AND id <= $2 ORDER BY id LIMIT {PAGE_ROWS}
 """
 
 
-async def export_journal(connection: Any, source: str) -> AsyncIterator[bytes]:
-    """Yield the whole journal of `source` ("330000/card"), a line at a time, each ending in a newline."""
-    yield _line({"onecard_journal_export": chain.VERSION, "source": source})
-    n = 0
-    while records := await connection.fetch(_BLOCKS, n):
+async def export_journal(
+    connection: Any, source: str, *, after: int = 0, upto: int | None = None
+) -> AsyncIterator[bytes]:
+    """Yield the journal of `source` ("330000/card"), a line at a time, each ending in a newline.
+
+    Blocks `after` < n <= `upto`; the pages of an export put together are the export of the whole.
+    """
+    if after == 0:
+        yield _line({"onecard_journal_export": chain.VERSION, "source": source})
+    n = after
+    while records := await connection.fetch(_BLOCKS, n, upto):
         for record in records:
             block = sealing.block_from_record(source, record)
             yield _line({"block": chain.block_fields(block)})

@@ -102,9 +102,10 @@ class Journal:
 
     async def stop(self) -> None:
         """Stop following, give the lease back, answer no more; takes at most STOP_WITHIN_S."""
-        if self._leading is not None:
-            self._leading.cancel()
-            done, _ = await asyncio.wait([self._leading], timeout=STOP_WITHIN_S)
+        leading, self._leading = self._leading, None
+        if leading is not None:
+            leading.cancel()
+            done, _ = await asyncio.wait([leading], timeout=STOP_WITHIN_S)
             if not done:
                 log.error("journal %s did not stop in %.0f s", self._service, STOP_WITHIN_S)
         await self._reading.stop()

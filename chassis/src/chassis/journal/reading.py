@@ -113,8 +113,9 @@ class Reading:
 
     async def stop(self) -> None:
         """Answer no more."""
-        if self._interest is not None:
-            await self._bus.unsubscribe(self._interest)
+        interest, self._interest = self._interest, None
+        if interest is not None:
+            await self._bus.unsubscribe(interest)
 
     async def _on_question(self, message: Msg) -> None:
         """Answer, or be silent: who asks asks again, and another process may answer then."""
