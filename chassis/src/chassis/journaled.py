@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from chassis.bus import Bus
-from chassis.journal.follower import Handler
 from chassis.journal.journal import Journal
 from chassis.journal.keys import JournalKeys
+from chassis.journal.received import Handler
 from chassis.runtime import Runtime
 from chassis.settings import ServiceSettings
 from contracts.edges import FOLLOWS

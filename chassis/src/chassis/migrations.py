@@ -4,6 +4,7 @@ Safe to run twice and by two processes at once: an advisory lock lets one work a
 """
 
 import asyncio
+import os
 from importlib.resources import as_file, files
 
 from alembic import context
@@ -55,3 +56,11 @@ def app_role() -> str:
     """Inside a migration: the role that the running service signs in as."""
     role: str = context.get_context().opts["app_role"]
     return role
+
+
+def migrate_from_environment(service: str) -> None:
+    """The command `python -m <service>_svc.migrate`: ONECARD_DATABASE_OWNER_URL says which database, as whom."""
+    url = os.environ.get("ONECARD_DATABASE_OWNER_URL")
+    if not url:
+        raise SystemExit("ONECARD_DATABASE_OWNER_URL is missing: the database's address with its owner's role.")
+    migrate(f"{service}_svc", url, app_role=f"{service}_app")

@@ -11,10 +11,11 @@ from uuid import UUID
 
 import httpx
 from fastapi import FastAPI
-from starlette.routing import Match
+from starlette.routing import compile_path
 
 from chassis.internal_tokens import HEADER, Caller, encode
 from chassis.runtime import Runtime
+from chassis.web.app import operations_of
 
 CELL = "330000"
 PUBLIC_URL = "http://localhost:8080"
@@ -87,11 +88,10 @@ class Api:
 
     def operation_of(self, method: str, path: str) -> str:
         """Find the operation that a request would reach."""
-        scope = {"type": "http", "method": method, "path": path.split("?")[0], "headers": [], "root_path": ""}
-        for route in self.app.routes:
-            match, _ = route.matches(scope)
-            if match is Match.FULL:
-                return str(getattr(route, "operation_id", ""))
+        plain = path.split("?")[0]
+        for operation in operations_of(self.app):
+            if method in operation.methods and compile_path(operation.path)[0].match(plain):
+                return operation.id
         raise LookupError(f"no operation for {method} {path}")
 
 

@@ -5,10 +5,11 @@ Invariant: every route has an operation id `<service>.<verb>` and is guarded; th
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from fastapi import APIRouter, Depends, FastAPI
-from fastapi.routing import APIRoute
+from fastapi.routing import iter_route_contexts
 
 from chassis.runtime import Runtime
 from chassis.web import refusals
@@ -54,10 +55,27 @@ def describe_app(service: str, summary: str, routers: Sequence[APIRouter]) -> Fa
     for router in routers:
         app.include_router(router)
     refusals.install(app)
-    for route in app.routes:
-        if not isinstance(route, APIRoute) or not (route.operation_id or "").startswith(f"{service}."):
-            raise ValueError(f"{service}-svc: the route {route} has no operation id of its service")
+    for operation in operations_of(app):
+        if not operation.id.startswith(f"{service}."):
+            raise ValueError(f"{service}-svc: {operation.path} has no operation id of its service: {operation.id!r}")
     return app
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One thing that a service can be asked for."""
+
+    id: str  # "card.apply"
+    methods: frozenset[str]
+    path: str  # "/v1/cards/{card}"
+
+
+def operations_of(app: FastAPI) -> list[Operation]:
+    """List every operation of an app, those of its included routers too."""
+    return [
+        Operation(id=route.operation_id or "", methods=frozenset(route.methods or ()), path=route.path or "")
+        for route in iter_route_contexts(app.routes)
+    ]
 
 
 def service_app(

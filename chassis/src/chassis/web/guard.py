@@ -64,7 +64,8 @@ async def keyed(
         person=caller.citizen,
         operation=operation_of(request),
         key=idempotency_key,
-        body=await request.body(),
+        # The path too: the same key and an empty body for another resource is another request.
+        body=request.url.path.encode() + b"\0" + await request.body(),
     )
 
 

@@ -6,7 +6,7 @@ An event carries the full state and version of its aggregate, and nothing by whi
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -33,14 +33,17 @@ class UnknownEvent(ValueError):
     """The body is not an event that this version of the contracts knows."""
 
 
+Told = TypeVar("Told", bound=Event)
+
+
 @dataclass(frozen=True, kw_only=True)
-class Envelope:
+class Envelope(Generic[Told]):
     """What surrounds an event on its way: who said it, when, in which trace."""
 
     id: UUID
     source: str  # "/cells/330000/card-svc"
     time: datetime
-    event: Event
+    event: Told
     traceparent: str | None
 
 
@@ -61,7 +64,7 @@ def encode(event: Event, *, event_id: UUID, source: str, time: datetime, tracepa
     return json.dumps(envelope, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def decode(shape: type[Event], body: bytes) -> Envelope:
+def decode(shape: type[Told], body: bytes) -> Envelope[Told]:
     """Read an event of the topic that `shape` promises; raises UnknownEvent for anything else."""
     try:
         fields = json.loads(body)

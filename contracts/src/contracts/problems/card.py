@@ -2,4 +2,77 @@
 
 from contracts.problems.problem import Problem
 
-PROBLEMS: tuple[Problem, ...] = ()
+PROBLEMS: tuple[Problem, ...] = (
+    Problem(
+        code="card-not-in-state",
+        status=409,
+        cause="The card is in a state from which this step does not lead on; `detail` names both.",
+        show_zh="社保卡当前状态不支持该操作,请刷新后查看。",
+        show_en="The card cannot do this right now. Please refresh and look at its state.",
+        who_acts="citizen",
+        safe_to_retry=False,
+    ),
+    Problem(
+        code="card-exists",
+        status=409,
+        cause="The citizen has a living card already: one person, one card.",
+        show_zh="您已有一张社保卡,无需重复申领。",
+        show_en="You already have a card; there is no need to apply again.",
+        who_acts="nobody",
+        safe_to_retry=False,
+    ),
+    Problem(
+        code="holder-not-known-yet",
+        status=409,
+        cause="The person enrolled a moment ago and has not reached the card service yet; try again within seconds.",
+        show_zh="您的实名信息正在同步,请稍后再试。",
+        show_en="Your details are still on their way. Please try again in a few seconds.",
+        who_acts="caller",
+        safe_to_retry=True,
+    ),
+    Problem(
+        code="card-not-found",
+        status=404,
+        cause="There is no such card for this person and this channel.",
+        show_zh="未找到该社保卡。",
+        show_en="This card was not found.",
+        who_acts="caller",
+        safe_to_retry=False,
+    ),
+    Problem(
+        code="card-no-state-then",
+        status=404,
+        cause="The card did not exist at the moment asked for.",
+        show_zh="该时间点尚无此卡。",
+        show_en="The card did not exist at that time.",
+        who_acts="caller",
+        safe_to_retry=False,
+    ),
+    Problem(
+        code="card-not-active",
+        status=409,
+        cause="Only an active card shows a code.",
+        show_zh="社保卡未启用或已挂失,暂时不能出示卡码。",
+        show_en="The card is not enabled, or was reported lost, so it cannot show a code now.",
+        who_acts="citizen",
+        safe_to_retry=False,
+    ),
+    Problem(
+        code="nothing-to-produce",
+        status=409,
+        cause="No card is waiting to be produced.",
+        show_zh="没有待制作的社保卡。",
+        show_en="No card is waiting to be produced.",
+        who_acts="operator",
+        safe_to_retry=True,
+    ),
+    Problem(
+        code="batch-not-found",
+        status=404,
+        cause="There is no such production batch.",
+        show_zh="未找到该批次。",
+        show_en="This batch was not found.",
+        who_acts="operator",
+        safe_to_retry=False,
+    ),
+)

@@ -174,4 +174,13 @@ PROBLEMS = (
         who_acts="operator",
         safe_to_retry=True,
     ),
+    Problem(
+        code="nothing-set-aside",
+        status=404,
+        cause="No event of this source and key is set aside.",
+        show_zh="未找到相关内容。",
+        show_en="Nothing was found here.",
+        who_acts="operator",
+        safe_to_retry=False,
+    ),
 )

@@ -1,0 +1,6 @@
+"""Brings card-svc's database to its newest revision: `python -m card_svc.migrate`."""
+
+from chassis.migrations import migrate_from_environment
+
+if __name__ == "__main__":
+    migrate_from_environment("card")
