@@ -63,7 +63,7 @@ FOLLOWS: dict[str, tuple[str, ...]] = {
     "card": ("identity",),
     "payment": ("card",),
     "scenario": ("card", "identity", "payment"),
-    "interop": ("card",),
+    "interop": (),
 }
 """Who follows whose journal. The rights of the NATS users are generated from this declaration."""
 
