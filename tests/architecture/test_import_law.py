@@ -42,6 +42,7 @@ PLANTED = (
     ("modules-of-a-flat-service", "interop_svc.domain", "interop_svc.settings"),
     ("modules-of-a-flat-service", "interop_svc.store", "interop_svc.use_cases"),
     ("pure-domain", "card_svc.codes.domain", "sqlalchemy"),
+    ("pure-domain", "card_svc.codes.domain", "chassis.work"),
     ("pure-domain", "interop_svc.domain", "pydantic"),
     ("pure-domain", "payment_svc.ledger.domain", "httpx"),
     ("pure-domain", "payment_svc.charges.domain", "nats"),

@@ -89,10 +89,16 @@ def main() -> int:
     """Write, or check and say how to mend it."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--check", action="store_true", help="only name the drift; exit 1 when there is any")
-    if not parser.parse_args().check:
-        write(ROOT, promises(described()))
+    check = parser.parse_args().check
+    try:
+        files = promises(described())
+    except ValueError as wrong:
+        print(wrong)
+        return 1
+    if not check:
+        write(ROOT, files)
         return 0
-    found = drift(ROOT, promises(described()))
+    found = drift(ROOT, files)
     for sentence in found:
         print(sentence)
     if found:
