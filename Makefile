@@ -32,7 +32,7 @@ demo: ## tell the story of the card against the running cell, starting it if nee
 	@$(DEV) python -m tests.demo
 
 bench: ## measure and compare; ONLY=events|gateway|loss|start
-	@$(DEV) python tests/bench/run.py $(ONLY)
+	@$(DEV) sh -ec 'for name in $(or $(ONLY),events gateway loss start); do python tests/bench/$$name.py; done'
 
 faults: ## kill processes while clients retry, then prove that nothing is lost; KILLS=200 SEED=1
 	@$(DEV) python -m tests.faults $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))

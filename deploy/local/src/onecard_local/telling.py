@@ -58,45 +58,48 @@ class Telling:
 
 def ready_table(cell: Cell, running: set[str], sandbox: Path) -> Table:
     table = Table(title=f"One Card, cell {cell.code} ({cell.name})", show_header=False, title_justify="left")
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-    addresses = (
-        ("gateway", "Gateway", cell.public_url),
-        ("gateway", "Documentation", f"{cell.public_url}/docs"),
-        ("ecard", "E-card page (open it on a phone)", cell.ecard_url),
-        ("simulators", "Gate page", cell.gate_url),
-        ("simulators", "SMS of the sandbox", f"{cell.simulators_url}/sms"),
-    )
-    for program, what, address in addresses:
-        if program in running:
-            table.add_row(what, address)
-    table.add_row("Logs", str(cell.logs))
-    for title, rows in (("Person", people_of(sandbox)), ("Client", clients_of(sandbox, cell.home / "clients"))):
-        for position, row in enumerate(rows):
-            table.add_section() if position == 0 else None
-            table.add_row(title, row)
+    for style in ("bold", "", ""):
+        table.add_column(style=style, overflow="fold")
+    for what, rows in (
+        ("Address", addresses_of(cell, running)),
+        ("Person", people_of(sandbox)),
+        ("Client", clients_of(sandbox, cell.home / "clients")),
+    ):
+        table.add_section()
+        for name, words in rows:
+            table.add_row(what, name, words)
     return table
 
 
-def people_of(sandbox: Path) -> list[str]:
-    return [joined(person, ("name", "number", "phone", "note")) for person in read(sandbox).get("people", [])]
+def addresses_of(cell: Cell, running: set[str]) -> list[tuple[str, str]]:
+    addresses = (
+        ("gateway", "Gateway", cell.public_url),
+        ("gateway", "Documentation", f"{cell.public_url}/docs"),
+        ("ecard", "E-card page", cell.ecard_url),
+        ("simulators", "Gate page", cell.gate_url),
+        ("simulators", "Text messages (SMS)", f"{cell.simulators_url}/sms"),
+    )
+    return [*((what, url) for program, what, url in addresses if program in running), ("Logs", str(cell.logs))]
 
 
-def clients_of(sandbox: Path, registered: Path) -> list[str]:
+def people_of(sandbox: Path) -> list[tuple[str, str]]:
+    return [
+        (f"{person['name']} {person['english']}", f"{person['document_number']}  {person['phone']}  {person['story']}")
+        for person in read(sandbox).get("person", [])
+    ]
+
+
+def clients_of(sandbox: Path, registered: Path) -> list[tuple[str, str]]:
     """The declared clients, and the file that holds what each got when it was registered."""
     rows = []
-    for client in read(sandbox).get("clients", []):
-        file = registered / f"{client.get('name', '')}.json"
-        row = joined(client, ("name", "kind", "note"))
+    for client in read(sandbox).get("client", []):
+        file = registered / f"{client['key']}.json"
+        words = str(client["kind"])
         if file.exists():
-            row += f"  id {json.loads(file.read_text()).get('client_id', '?')}, secret in {file}"
-        rows.append(row)
+            words += f"  {json.loads(file.read_text())['client_id']}, secret in {file}"
+        rows.append((str(client["name"]), words))
     return rows
 
 
 def read(sandbox: Path) -> dict[str, Any]:
     return tomllib.loads(sandbox.read_text("utf-8")) if sandbox.exists() else {}
-
-
-def joined(entry: dict[str, Any], fields: tuple[str, ...]) -> str:
-    return "  ".join(str(entry[field]) for field in fields if field in entry)
