@@ -23,7 +23,8 @@ check: ## format, lint, types, import law, tidy rules, drift of the contracts
 	@$(DEV) ruff format --check --quiet .
 	@$(DEV) ruff check --quiet .
 	@$(DEV) sh -ec 'for folder in $(DISTRIBUTIONS); do mypy --no-error-summary $$folder/src; done'
-	@$(DEV) lint-imports --no-timer
+	@$(DEV) lint-imports --no-logo
+	@$(DEV) python tests/architecture/tidy.py
 	@$(DEV) pytest -q tests/architecture
 	@$(DEV) python tests/contracts/generate.py --check
 	@echo "make check: all is well"
