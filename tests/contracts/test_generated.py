@@ -26,7 +26,10 @@ from pydantic import BaseModel, TypeAdapter
 from services import described
 
 from contracts.events.envelope import Event, encode
+from gateway.pages import read_pages
 from gateway.routes import Route
+from onecard_local.cells import declare_cell
+from onecard_local.environment import of_gateway
 
 REFERENCE_ONLY = {
     "type": "object",
@@ -223,6 +226,12 @@ def test_pages_load_nothing_from_elsewhere(files: dict[str, str]) -> None:
         assert " style=" not in text, name
         assert "<script>" not in text, name
         assert not re.search(r"\son[a-z]+=", text), name
+
+
+def test_a_cell_serves_the_pages_and_nothing_internal(tmp_path: Path) -> None:
+    pages = read_pages(Path(of_gateway(declare_cell(tmp_path))["ONECARD_PAGES"]))
+    assert {"/docs", "/docs/problems", "/docs/events", "/openapi.json"} <= set(pages)
+    assert [path for path, page in pages.items() if b'"/internal/' in page.body] == []
 
 
 def test_every_code_and_topic_has_an_anchor(files: dict[str, str]) -> None:
