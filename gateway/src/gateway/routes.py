@@ -95,12 +95,12 @@ class RouteTable:
         for segment in route.path.split("/")[1:]:
             if segment.startswith("{"):
                 if place.names:
-                    raise RouteFileError(f"{route.path}: {segment} stands where other routes have a name")
+                    raise RouteFileError(f"{segment} stands where other routes have a name")
                 place.parameter = place.parameter or _Place()
                 place = place.parameter
             else:
                 if place.parameter:
-                    raise RouteFileError(f"{route.path}: {segment} stands where other routes have a parameter")
+                    raise RouteFileError(f"{segment} stands where other routes have a parameter")
                 place = place.names.setdefault(segment, _Place())
         for method in route.methods:
             if method in place.routes:
