@@ -77,7 +77,7 @@ def test_while_starting_the_third_death_ends_the_start_with_the_reason(tmp_path:
         return False
 
     with pytest.raises(
-        CannotStart, match=rf"card-svc ended with status 1 {DEATHS_WHILE_STARTING} times(.|\n)*no such luck"
+        CannotStart, match=rf"card-svc ended with status 1, {DEATHS_WHILE_STARTING} times(.|\n)*no such luck"
     ):
         wait_until(tends_for_ever, within_s=10)
     supervisor.stop()

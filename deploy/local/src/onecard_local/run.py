@@ -163,7 +163,8 @@ class Runner:
         if not operator.exists():
             variables = environment.of_service(self._cell, passwords, "identity")
             printed = self._finish(self._job("first operator", "identity_svc.first_operator", variables))
-            write_once(operator, lambda: printed.encode())
+            refuse_lost_secret(self._cell, json.loads(printed))
+            write_once(operator, printed.encode)
         mark = fingerprint_of_sandbox(self._cell, operator)
         seeded = self._cell.home / "seeded"
         if SANDBOX.exists() and not (seeded.exists() and seeded.read_text() == mark):
@@ -216,6 +217,14 @@ def refuse_taken_ports(cell: Cell) -> None:
     for address, port, who in cell.needed_ports():
         if (why := why_not_free(port, address)) is not None:
             raise CannotStart(f"Port {port} on {address} {why}, and {who} of cell {cell.code} needs it.")
+
+
+def refuse_lost_secret(cell: Cell, credentials: dict[str, str]) -> None:
+    """The first operator's secret is told once; a start that was cut off at that moment has lost it for good."""
+    if "client_secret" not in credentials:
+        raise CannotStart(
+            f"The data folder {cell.home} is half-written (the first operator's secret is lost); `make clean` wipes it."
+        )
 
 
 def answers_ready(probe: Probe) -> bool:

@@ -129,7 +129,7 @@ class Supervisor:
         pause = watched.put_off()
         name, log = watched.program.name, watched.program.log
         if self._starting and watched.deaths >= DEATHS_WHILE_STARTING:
-            raise CannotStart(f"{name} {how} {watched.deaths} times while starting; {log} ends with:\n{tail(log)}")
+            raise CannotStart(f"{name} {how}, {watched.deaths} times while starting; {log} ends with:\n{tail(log)}")
         self._say(f"{name} {how}; starting it again in {pause:g} s (log: {log}).")
 
     def _start_again(self, watched: Watched) -> None:
