@@ -36,6 +36,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+async def eventually(condition: Callable[[], bool], limit_s: float = 3.0) -> None:
+    """Wait until something outside this process's control has become true; AssertionError when it does not in time."""
+    ends_s = time.monotonic() + limit_s
+    while not condition():  # the other process cannot set an event of ours
+        assert time.monotonic() < ends_s, "it did not come to pass in time"
+        await asyncio.sleep(0.01)
+
+
 class Issuer:
     """Mints access tokens as identity-svc does; any claim or header can be overridden or removed (None)."""
 
@@ -133,7 +141,7 @@ class Upstream(asyncio.Protocol):
     def __init__(self, services: "Services") -> None:
         self._services = services
         self._parser = httptools.HttpRequestParser(self)
-        self._seen: Seen | None = None
+        self.current: Seen | None = None
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -155,37 +163,37 @@ class Upstream(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """A new request."""
-        self._seen = Seen("", "", [])
+        self.current = Seen("", "", [])
 
     def on_url(self, url: bytes) -> None:
         """Collect the target."""
-        assert self._seen is not None
-        self._seen.target += url.decode()
+        assert self.current is not None
+        self.current.target += url.decode()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header."""
-        assert self._seen is not None
-        self._seen.headers.append((name.decode().lower(), value.decode("latin-1")))
+        assert self.current is not None
+        self.current.headers.append((name.decode().lower(), value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
         """The head is there: it counts, whatever becomes of the body."""
-        assert self._seen is not None
-        self._seen.method = self._parser.get_method().decode()
-        if not self._seen.target.startswith("/internal/"):
-            self._services.seen.append(self._seen)
+        assert self.current is not None
+        self.current.method = self._parser.get_method().decode()
+        if not self.current.target.startswith("/internal/"):
+            self._services.seen.append(self.current)
             if self._services.on_head is not None:
-                self._services.on_head(self._seen, self)
+                self._services.on_head(self.current, self)
 
     def on_body(self, body: bytes) -> None:
         """Collect the body."""
-        assert self._seen is not None
-        self._seen.body += body
+        assert self.current is not None
+        self.current.body += body
 
     def on_message_complete(self) -> None:
         """Answer."""
-        assert self._seen is not None
-        self._seen.whole = True
-        answer = self._services.answer_to(self._seen)
+        assert self.current is not None
+        self.current.whole = True
+        answer = self._services.answer_to(self.current)
         if answer is not None:
             if answer.delay_s:
                 asyncio.get_running_loop().call_later(answer.delay_s, self.send, answer)
