@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import nats
 from nats import errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -108,7 +107,7 @@ class Bus:
         """Have `receive` called for each message, now or as soon as there is a connection."""
         interest = Interest(subject, receive, queue)
         self._interests.append(interest)
-        if self._client is not None:
+        if self._client is not None and self.is_connected:
             await self._make(self._client, interest)
         return interest
 
@@ -120,14 +119,14 @@ class Bus:
                 await interest.subscription.unsubscribe()
 
     async def _connect(self) -> None:
+        self._client = client = Client()
         while True:
             try:
-                client = await nats.connect(self._url, **self._options())
+                await client.connect(self._url, **self._options())
                 break
             except (errors.Error, OSError, TimeoutError) as error:
                 await self._loud(error)
                 await asyncio.sleep(RECONNECT_WAIT_S)
-        self._client = client
         for interest in list(self._interests):
             await self._make(client, interest)
 

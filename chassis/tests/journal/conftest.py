@@ -8,7 +8,7 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import asyncpg
@@ -121,6 +121,28 @@ class Store:
         return [(r["key"], r["version"]) for r in await self.fetch("SELECT key, version FROM applied ORDER BY n")]
 
 
+class Wire(Bus):
+    """A bus whose wire a test can disturb: what comes in, and what is answered."""
+
+    def arriving(self, subject: str, data: bytes) -> Sequence[bytes]:
+        """What arrives when `data` was sent; overridden on the instance."""
+        return [data]
+
+    def answered(self, data: bytes | None) -> bytes | None:
+        """What is answered when the source answers `data`; overridden on the instance."""
+        return data
+
+    async def subscribe(self, subject: str, receive: Any, *, queue: str = "") -> Any:
+        async def disturbed(message: Any) -> None:
+            for data in [message.data] if message.reply else self.arriving(subject, message.data):
+                await receive(replace(message, data=data))
+
+        return await super().subscribe(subject, disturbed, queue=queue)
+
+    async def request(self, subject: str, message: bytes, *, timeout_s: float) -> bytes | None:
+        return self.answered(await super().request(subject, message, timeout_s=timeout_s))
+
+
 @dataclass(kw_only=True)
 class Rig:
     """The two services, their keys and their processes, all of which end with the test."""
@@ -144,8 +166,8 @@ class Rig:
         }
         return JournalKeys(own=self.keys[service], publics=publics)
 
-    def bus(self, service: str, kind: type[Bus] = Bus) -> Bus:
-        return kind(self.nats_url, name=service, seed=self.users.seeds[service])
+    def bus(self, service: str) -> Wire:
+        return Wire(self.nats_url, name=service, seed=self.users.seeds[service])
 
     async def start(self, journal: Journal, bus: Bus) -> Journal:
         """Start a process; it stops with the test unless stopped before."""
@@ -188,6 +210,12 @@ class Rig:
             return bool(open_rows == 0 and await self.payments.value("SELECT max(block) FROM journal_cursor") == newest)
 
         await until(done, "everything being sealed and applied", within_s)
+
+    async def restart_source(self, journal: Journal, change: str) -> Journal:
+        """Stop card's leader, change its database as an insider or a restore would, start it again."""
+        await journal.stop()
+        await self.cards.change(change)
+        return await self.tell()
 
     async def sealed(self) -> None:
         """Wait until every row of card is sealed."""

@@ -31,7 +31,7 @@ ANSWER_WITHIN_S = 1.0
 BATCH_MAX_EVENTS = 5_000
 AGAIN_S = 0.25
 STOPPED_S = 5.0
-LOOK_FOR_DUE_S = 2.0
+LOOK_FOR_DUE_S = 1.0
 """An operator may make a key due at any time."""
 
 
@@ -151,7 +151,8 @@ class Follower:
     async def _retry_due(self) -> None:
         before = self._applier.counts.retries_failed
         due_in_s = await self._applier.retry_due(self._at)
-        self._retry_at = time.monotonic() + (LOOK_FOR_DUE_S if due_in_s is None else max(0.0, due_in_s))
+        wait_s = LOOK_FOR_DUE_S if due_in_s is None else min(LOOK_FOR_DUE_S, max(0.0, due_in_s))
+        self._retry_at = time.monotonic() + wait_s
         if self._applier.counts.retries_failed > before:
             log.warning("following %s: events that are set aside failed again", self._source)
 

@@ -46,6 +46,6 @@ async def list_set_aside(
 async def retry_set_aside(connection: Any, source: str, key: str) -> bool:
     """Make a key due now, with all tries before it again; whether it had anything set aside.
 
-    The follower looks within about two seconds.
+    The follower looks within about a second.
     """
     return await connection.fetchval(_RETRY, source, key) is not None

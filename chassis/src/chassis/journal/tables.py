@@ -21,7 +21,8 @@ _TABLES = (
         topic text NOT NULL CHECK (octet_length(topic) BETWEEN 1 AND {NAME_MAX_BYTES}),
         key text NOT NULL CHECK (octet_length(key) <= {NAME_MAX_BYTES}),
         salt uuid DEFAULT gen_random_uuid(),
-        body bytea CHECK (octet_length(body) <= {BODY_MAX_BYTES} AND convert_from(body, 'UTF8') IS NOT NULL),
+        body bytea CHECK (
+            body IS NULL OR octet_length(body) <= {BODY_MAX_BYTES} AND convert_from(body, 'UTF8') IS NOT NULL),
         digest bytea CHECK (octet_length(digest) = 32),
         CONSTRAINT journal_row_whole_or_erased CHECK (
             (body IS NULL) = (digest IS NOT NULL) AND (salt IS NULL) = (digest IS NOT NULL))
