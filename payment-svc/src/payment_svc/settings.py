@@ -1,0 +1,7 @@
+"""What payment-svc is told by its environment."""
+
+from chassis.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """The common settings; outside systems: `bank`."""
