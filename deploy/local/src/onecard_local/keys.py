@@ -52,7 +52,7 @@ SIGNING: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
 
 def make_keys(cell: Cell) -> None:
     """Make what is missing, so that a new edge gets its key and an old key stays."""
-    kid = new_kid()
+    kid = new_kid(cell)
     for process in PROCESSES:
         open_folder(cell.keys_of(process))
     for kind, owner, others in SECRETS:
@@ -70,9 +70,9 @@ def nats_user(cell: Cell, service: str) -> str:
     return public.decode("ascii")
 
 
-def new_kid() -> str:
-    """Key ids sort by the day they were made, so the newest is the last."""
-    return f"{datetime.now(UTC):%Y%m%d}-{secrets.token_hex(3)}"
+def new_kid(cell: Cell) -> str:
+    """Key ids begin with their cell, as card codes need it, and sort by the minute they were made: newest last."""
+    return f"{cell.code}-{datetime.now(UTC):%y%m%d%H%M}"
 
 
 def new_user_seed() -> bytes:
