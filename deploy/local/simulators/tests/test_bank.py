@@ -39,6 +39,20 @@ async def test_a_debit_moves_its_amount(outside: httpx.AsyncClient) -> None:
     assert await balances(outside) == (-1500, 1500)
 
 
+async def test_an_account_is_opened_once_for_one_citizen(start: Start) -> None:
+    for outside in (await start(), await start()):
+        opened = await outside.put("/bank/accounts/a-1", json={"citizen": "c-1"})
+        assert opened.json() == {"account": "a-1", "balance_fen": OPENING_BALANCE_FEN}
+        refused = await outside.put("/bank/accounts/a-1", json={"citizen": "c-2"})
+        assert (refused.status_code, refused.json()) == (409, {"reason": "account-taken"})
+
+
+async def test_an_opened_account_pays(outside: httpx.AsyncClient) -> None:
+    await outside.post("/bank/instructions", json=debit(1500))
+    opened = await outside.put("/bank/accounts/a-1", json={"citizen": "c-1"})
+    assert opened.json()["balance_fen"] == OPENING_BALANCE_FEN - 1500
+
+
 async def test_a_repeated_instruction_moves_nothing_more(outside: httpx.AsyncClient) -> None:
     answers = await asyncio.gather(*(outside.post("/bank/instructions", json=debit(1500)) for _ in range(20)))
     assert {answer.status_code for answer in answers} == {200}

@@ -57,7 +57,7 @@ class Instruction:
 
 
 class IdReused(Exception):
-    """The id stands for another instruction."""
+    """The id stands for another instruction, or the account is another citizen's."""
 
 
 class Bank:
@@ -70,8 +70,12 @@ class Bank:
         self._waiting: set[str] = set()
         self._balances: dict[str, int] = {}
         self._refunded: dict[str, int] = {}
+        self._holders: dict[str, str] = {}
         for line in lines.read():
-            self._apply(_from_line(line))
+            if "order" in line:
+                self._apply(_from_line(line))
+            else:
+                self._open(**line)
 
     def instruct(self, order: Order, *, delay_s: float = 0.0, refuse_with: str | None = None) -> Instruction:
         """Take an order, once; IdReused when its id stands for another. With no delay it is settled at once."""
@@ -86,6 +90,15 @@ class Bank:
         self._settle_due(now)
         return self._instructions[order.id]
 
+    def open_account(self, account: str, citizen: str) -> None:
+        """Open an account with its opening balance, once; IdReused when it is somebody else's."""
+        holder = self._holders.get(account)
+        if holder is None:
+            self._lines.append({"account": account, "citizen": citizen})
+            self._open(account, citizen)
+        elif holder != citizen:
+            raise IdReused
+
     def find(self, instruction_id: str) -> Instruction | None:
         """Return an instruction as it is now, or None when it never arrived."""
         self._settle_due(self._clock())
@@ -95,6 +108,10 @@ class Bank:
         """Say what an account holds; one that nobody has mentioned yet holds its opening balance."""
         self._settle_due(self._clock())
         return self._balances.get(account, OPENING_BALANCE_FEN)
+
+    def _open(self, account: str, citizen: str) -> None:
+        self._holders[account] = citizen
+        self._balances.setdefault(account, OPENING_BALANCE_FEN)
 
     def _settle_due(self, now: datetime) -> None:
         due = [self._instructions[waiting] for waiting in self._waiting]

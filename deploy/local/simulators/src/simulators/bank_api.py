@@ -64,6 +64,14 @@ class InstructionShown(BaseModel):
     settled_at: datetime | None
 
 
+class AccountOrder(BaseModel):
+    """Whose account to open, by a name that means nothing to the bank."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    citizen: Id
+
+
 class AccountShown(BaseModel):
     """What an account holds."""
 
@@ -99,11 +107,26 @@ def bank_routes(lines: LineFile, clock: Callable[[], datetime]) -> APIRouter:
     @router.get("/instructions/{instruction_id}")
     async def read_instruction(instruction_id: Id, request: Request) -> InstructionShown:
         # Only an order makes questions fail too: an amount's magic is over once the instruction has been taken.
-        await delay_answer(faults.take(), request)
+        mode = faults.take()
+        if mode is Mode.LOST:
+            await fall_silent(request)
+        await delay_answer(mode, request)
         found = bank.find(instruction_id)
         if found is None:
             raise HTTPException(404, {"reason": "instruction-unknown"})
         return show(found)
+
+    @router.put("/accounts/{account}")
+    async def open_account(account: Id, wanted: AccountOrder, request: Request) -> AccountShown:
+        mode = faults.take()
+        if mode is Mode.LOST:
+            await fall_silent(request)
+        try:
+            bank.open_account(account, wanted.citizen)
+        except IdReused:
+            raise HTTPException(409, {"reason": "account-taken"}) from None
+        await delay_answer(mode, request)
+        return AccountShown(account=account, balance_fen=bank.balance_fen(account))
 
     @router.get("/accounts/{account}")
     async def read_account(account: Id) -> AccountShown:

@@ -1,7 +1,7 @@
-"""The card maker (制卡商): takes batches of cards to make, and says after a while what became of each.
+"""The card maker (制卡商): takes batches of cards to make, and sends each batch off after a while.
 
 Invariant: a batch is taken once, whatever is repeated or restarted. Names and numbers are read for the answer alone;
-only card ids and a hash of the order are kept.
+only card ids, serial numbers and a hash of the order are kept.
 """
 
 import hashlib
@@ -28,23 +28,15 @@ class BatchState(StrEnum):
     """How far a batch is."""
 
     ACCEPTED = "accepted"
-    PRODUCED = "produced"
+    DISPATCHED = "dispatched"
 
 
-class CardState(StrEnum):
-    """What became of one card."""
-
-    WAITING = "waiting"
-    PRODUCED = "produced"
-    SPOILED = "spoiled"
-
-
-class CardOrder(BaseModel):
-    """One card to make."""
+class PlateOrder(BaseModel):
+    """One card to make, with what is printed on it."""
 
     model_config = ConfigDict(extra="forbid")
 
-    card_id: Id
+    card: Id
     name: Text
     document_number: Text
 
@@ -54,38 +46,36 @@ class BatchOrder(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    batch_id: Id
-    cards: list[CardOrder] = Field(min_length=1, max_length=5_000)
+    batch: Id
+    plates: list[PlateOrder] = Field(min_length=1, max_length=5_000)
 
 
-class CardShown(BaseModel):
-    """One card of a batch, now."""
+class PlateShown(BaseModel):
+    """One card of a batch; it has its serial number once it has been made."""
 
-    card_id: str
-    state: CardState
+    card: str
     serial: str | None
-    reason: str | None
 
 
 class BatchShown(BaseModel):
     """A batch, now."""
 
-    batch_id: str
+    batch: str
     state: BatchState
-    cards: list[CardShown]
+    plates: list[PlateShown]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch as it was taken; what became of its cards is settled then and told when it is due."""
+    """A batch as it was taken; when it is due, all its cards have been sent off."""
 
     due_at: datetime
     digest: str
-    made: dict[str, str | None]
-    """Card id -> serial number, or None for a spoiled card."""
+    serials: dict[str, str]
+    """Card -> serial number."""
 
 
-class Workshop:
+class Factory:
     """Every batch that was ever taken."""
 
     def __init__(self, lines: LineFile, clock: Callable[[], datetime], cell: str) -> None:
@@ -93,83 +83,69 @@ class Workshop:
         self._clock = clock
         self._prefix = cell[:2]
         self._batches: dict[str, Batch] = {}
-        self._seen: set[str] = set()
-        self._serials = 0
+        self._made = 0
         for line in lines.read():
             self._keep(line)
 
-    def take(self, order: BatchOrder, delay: timedelta, *, spoil: bool = False) -> BatchShown:
+    def take(self, order: BatchOrder, delay: timedelta) -> BatchShown:
         """Take a batch, once; 409 when its id stands for another."""
         digest = hashlib.sha256(order.model_dump_json().encode()).hexdigest()
-        known = self._batches.get(order.batch_id)
+        known = self._batches.get(order.batch)
         if known is None:
+            first = self._made + 1
+            cards = enumerate((plate.card for plate in order.plates), first)
             line = {
-                "batch_id": order.batch_id,
+                "batch": order.batch,
                 "due_at": (self._clock() + delay).isoformat(),
                 "digest": digest,
-                "made": {card.card_id: self._make(card, spoil) for card in order.cards},
+                "serials": {card: f"{self._prefix}{number:010}" for number, card in cards},
             }
             self._lines.append(line)
             self._keep(line)
         elif known.digest != digest:
             raise HTTPException(409, {"reason": "id-reused"})
-        return self.show(order.batch_id)
+        return self.show(order.batch)
 
-    def show(self, batch_id: str) -> BatchShown:
+    def show(self, name: str) -> BatchShown:
         """Say how far a batch is; 404 when it never arrived."""
-        batch = self._batches.get(batch_id)
+        batch = self._batches.get(name)
         if batch is None:
             raise HTTPException(404, {"reason": "batch-unknown"})
         done = batch.due_at <= self._clock()
-        cards = [_card(card_id, serial, done=done) for card_id, serial in batch.made.items()]
-        return BatchShown(batch_id=batch_id, state=BatchState.PRODUCED if done else BatchState.ACCEPTED, cards=cards)
-
-    def _make(self, card: CardOrder, spoil: bool) -> str | None:
-        # A spoiled card succeeds at the second try, so that doing it again can be shown.
-        if spoil or (card.name.endswith(SPOILED_ENDING) and card.card_id not in self._seen):
-            return None
-        self._serials += 1
-        return f"{self._prefix}{self._serials:010}"
+        plates = [PlateShown(card=card, serial=serial if done else None) for card, serial in batch.serials.items()]
+        return BatchShown(batch=name, state=BatchState.DISPATCHED if done else BatchState.ACCEPTED, plates=plates)
 
     def _keep(self, line: dict[str, Any]) -> None:
-        due_at = datetime.fromisoformat(line["due_at"])
-        self._batches[line["batch_id"]] = Batch(due_at, line["digest"], line["made"])
-        self._seen.update(line["made"])
-        taken = (int(serial[2:]) for serial in line["made"].values() if serial)
-        self._serials = max(self._serials, *taken, 0)
+        self._batches[line["batch"]] = Batch(datetime.fromisoformat(line["due_at"]), line["digest"], line["serials"])
+        self._made += len(line["serials"])
 
 
 def card_maker_routes(lines: LineFile, clock: Callable[[], datetime], cell: str, delay_s: float) -> APIRouter:
     """Routes under /card-maker."""
-    known = {Mode.SLOW, Mode.DOWN, Mode.SILENT, Mode.LOST, Mode.LATE, Mode.DUPLICATE, Mode.REFUSED, Mode.WRONG}
+    known = {Mode.SLOW, Mode.DOWN, Mode.SILENT, Mode.LOST, Mode.LATE, Mode.DUPLICATE, Mode.WRONG}
     faults = Faults("card-maker", frozenset(known))
-    workshop = Workshop(lines, clock, cell)
+    factory = Factory(lines, clock, cell)
     router = APIRouter(prefix="/card-maker", tags=["card maker"])
     router.include_router(mode_routes(faults))
 
     @router.post("/batches", status_code=202)
     async def order_batch(order: BatchOrder, request: Request) -> BatchShown:
-        mode = faults.take()
+        spoiled = any(plate.name.endswith(SPOILED_ENDING) for plate in order.plates)
+        mode = faults.take(Mode.LATE if spoiled else Mode.NORMAL)
         if mode is Mode.LOST:
             await fall_silent(request)
-        delay = timedelta(seconds=delay_s) + (LATE if mode is Mode.LATE else timedelta())
-        taken = workshop.take(order, delay, spoil=mode is Mode.REFUSED)
+        taken = factory.take(order, timedelta(seconds=delay_s) + (LATE if mode is Mode.LATE else timedelta()))
         await delay_answer(mode, request)
         if mode is Mode.DUPLICATE:
             raise HTTPException(409, {"reason": "duplicate-batch"})
-        return taken.model_copy(update={"batch_id": "somebody-elses"}) if mode is Mode.WRONG else taken
+        return taken.model_copy(update={"batch": "somebody-elses"}) if mode is Mode.WRONG else taken
 
-    @router.get("/batches/{batch_id}")
-    async def read_batch(batch_id: Id, request: Request) -> BatchShown:
-        await delay_answer(faults.take(), request)
-        return workshop.show(batch_id)
+    @router.get("/batches/{batch}")
+    async def read_batch(batch: Id, request: Request) -> BatchShown:
+        mode = faults.take()
+        if mode is Mode.LOST:
+            await fall_silent(request)
+        await delay_answer(mode, request)
+        return factory.show(batch)
 
     return router
-
-
-def _card(card_id: str, serial: str | None, *, done: bool) -> CardShown:
-    if not done:
-        return CardShown(card_id=card_id, state=CardState.WAITING, serial=None, reason=None)
-    if serial is None:
-        return CardShown(card_id=card_id, state=CardState.SPOILED, serial=None, reason="chip-dead")
-    return CardShown(card_id=card_id, state=CardState.PRODUCED, serial=serial, reason=None)
