@@ -38,17 +38,41 @@ def callees_and_calls(caller: str, place: str, tree: ast.Module) -> Iterator[str
         yield f"{place}: makes internal tokens by itself; only {PLACE_OF_PEERS} and the gateway do"
     if "Peer" not in imports.get(PLACE_OF_PEERS, set()):
         return
+    passing_on = list(functions_that_pass_on(tree))
+    method_of: dict[str, str | None] = {"call": None} | {name: method for name, method, _ in passing_on}
     for node in ast.walk(tree):
-        if not isinstance(node, ast.Call):
+        if not isinstance(node, ast.Call) or not node.args or called(node) not in method_of:
             continue
-        if isinstance(node.func, ast.Attribute) and node.func.attr == "call" and node.args:
-            first = literal(node.args[0])
-            if first is None:
-                yield f"{place}:{node.lineno}: the operation of a call between services is written out"
-            elif first not in HTTP_METHODS:
-                method, path = ([literal(argument) for argument in node.args[1:3]] + [None, None])[:2]
-                at = f"{place}:{node.lineno}"
-                yield PeerCall(caller=caller, operation=first, method=method, path=path, place=at)
+        at, first = f"{place}:{node.lineno}", literal(node.args[0])
+        if first is not None and first not in HTTP_METHODS:
+            words = [text for argument in node.args[1:] if (text := literal(argument))]
+            method = next((word for word in words if word in HTTP_METHODS), method_of[called(node)])
+            path = next((word for word in words if word.startswith("/")), None)
+            yield PeerCall(caller=caller, operation=first, method=method, path=path, place=at)
+        elif first is None and all(node is not passed_on for *_, passed_on in passing_on):
+            yield f"{at}: the operation of a call between services is written out"
+
+
+def functions_that_pass_on(tree: ast.Module) -> Iterator[tuple[str, str | None, ast.Call]]:
+    """The private functions of a module through which its calls go: `_ask(operation, path, …)`.
+
+    Each with the HTTP method that it writes out, and the call in which it passes the operation on.
+    """
+    for function in ast.walk(tree):
+        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) or not function.name.startswith("_"):
+            continue
+        operation = next((a.arg for a in function.args.args if a.arg != "self"), None)
+        for node in ast.walk(function):
+            if isinstance(node, ast.Call) and node.args and called(node) == "call":
+                first, *others = node.args
+                if isinstance(first, ast.Name) and first.id == operation:
+                    methods = (literal(argument) for argument in others)
+                    yield function.name, next((m for m in methods if m in HTTP_METHODS), None), node
+
+
+def called(node: ast.Call) -> str:
+    """`peer.call(…)` -> `call`."""
+    return str(getattr(node.func, "attr", getattr(node.func, "id", "")))
 
 
 def literal(node: ast.expr) -> str | None:

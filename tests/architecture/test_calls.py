@@ -4,6 +4,7 @@ What does not exist yet is not asked about: both sides are derived from what is 
 """
 
 import ast
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,31 @@ EDGE = Edge(
 
 def test_a_call_is_found_in_the_source() -> None:
     assert list(callees_and_calls("scenario", "adapters.py", ast.parse(CODE))) == [CALL]
+
+
+WRAPPED = """
+from chassis.peers import Peer
+
+class Payments:
+    async def charge(self, use):
+        return await self._ask("payment.charge", f"/internal/charges/{use}", {})
+
+    async def _ask(self, operation, path, body):
+        return await self._payment.call(operation, "PUT", path, body=body, repeatable=True)
+"""
+
+
+def test_a_call_is_found_through_a_private_function() -> None:
+    assert [replace(call, place=CALL.place) for call in read(WRAPPED)] == [CALL]
+    hidden = WRAPPED.replace('"payment.charge"', "use.operation")
+    assert "written out" in str(next(callees_and_calls("scenario", "adapters.py", ast.parse(hidden))))
+
+
+def read(code: str) -> list[PeerCall]:
+    """The calls in a piece of code, every one of which can be read."""
+    found = list(callees_and_calls("scenario", "adapters.py", ast.parse(code)))
+    assert all(isinstance(one, PeerCall) for one in found), found
+    return [one for one in found if isinstance(one, PeerCall)]
 
 
 def test_a_hidden_operation_is_refused() -> None:
