@@ -39,7 +39,8 @@ def callees_and_calls(caller: str, place: str, tree: ast.Module) -> Iterator[str
     if "Peer" not in imports.get(PLACE_OF_PEERS, set()):
         return
     passing_on = list(functions_that_pass_on(tree))
-    method_of: dict[str, str | None] = {"call": None} | {name: method for name, method, _ in passing_on}
+    method_of: dict[str, str | None] = {"call": None}
+    method_of.update((name, method) for name, method, _ in passing_on)
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call) or not node.args or called(node) not in method_of:
             continue
