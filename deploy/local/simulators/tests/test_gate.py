@@ -89,7 +89,7 @@ async def press(gate: httpx.AsyncClient, code: str, key: str = "library-gate", *
 
 
 async def test_an_accepted_use_opens_the_gate(gate: httpx.AsyncClient, platform: FakePlatform, clock: Any) -> None:
-    platform.answers = [(201, {"use_id": "u-1", "state": "accepted", "show": {"zh": "欢迎入馆", "en": "Welcome in"}})]
+    platform.answers = [(201, {"use": "u-1", "state": "accepted", "show": {"zh": "欢迎入馆", "en": "Welcome in"}})]
     code = MAKER.make(uuid4(), clock()).text
     page = await press(gate, f"\n {code} \r\n")
     assert light(page) == "open"
@@ -102,7 +102,7 @@ async def test_an_accepted_use_opens_the_gate(gate: httpx.AsyncClient, platform:
 
 
 async def test_the_canteen_charges_what_was_typed(gate: httpx.AsyncClient, platform: FakePlatform, clock: Any) -> None:
-    platform.answers = [(201, {"use_id": "u-1", "state": "accepted", "amount_fen": 1250})]
+    platform.answers = [(201, {"use": "u-1", "state": "accepted", "amount_fen": 1250})]
     page = await press(gate, MAKER.make(uuid4(), clock()).text, "canteen-terminal", yuan="12.5")
     assert json.loads(platform.uses()[0].content)["amount_fen"] == 1250
     assert "¥ 12.50" in page.text
@@ -112,9 +112,9 @@ async def test_an_open_use_waits_and_is_asked_about_until_it_is_settled(
     gate: httpx.AsyncClient, platform: FakePlatform, clock: Any
 ) -> None:
     platform.answers = [
-        (201, {"use_id": "u-1", "state": "open"}),
-        (200, {"use_id": "u-1", "state": "open"}),
-        (200, {"use_id": "u-1", "state": "accepted"}),
+        (201, {"use": "u-1", "state": "open"}),
+        (200, {"use": "u-1", "state": "open"}),
+        (200, {"use": "u-1", "state": "accepted"}),
     ]
     page = await press(gate, MAKER.make(uuid4(), clock()).text, "canteen-terminal", yuan="1")
     assert light(page) == "wait"
@@ -124,21 +124,33 @@ async def test_an_open_use_waits_and_is_asked_about_until_it_is_settled(
     assert [light(await gate.get(address)) for _ in range(2)] == ["wait", "open"]
 
 
+LOST = {"zh": "卡已挂失,请补卡。", "en": "Reported lost. Please replace it."}
+
+
 @pytest.mark.parametrize(
-    "body",
+    ("status", "body"),
     [
-        {"show": {"zh": "卡已挂失", "en": "Reported lost"}, "remedy_zh": "请补卡", "remedy_en": "Replace it"},
-        {"refusal": {"zh": "卡已挂失", "en": "Reported lost", "remedy_zh": "请补卡", "remedy_en": "Replace it"}},
+        (403, {"code": "card-not-active", "show": LOST}),
+        (201, {"use": "u-1", "state": "refused", "refusal": {"code": "x", "show": LOST}, "show": {"zh": "?"}}),
+        (201, {"use": "u-1", "state": "cancelled", "show": LOST}),
     ],
 )
 async def test_a_refusal_says_why_and_what_would_help(
-    gate: httpx.AsyncClient, platform: FakePlatform, clock: Any, body: dict[str, Any]
+    gate: httpx.AsyncClient, platform: FakePlatform, clock: Any, status: int, body: dict[str, Any]
 ) -> None:
-    platform.answers = [(403, body | {"code": "card-not-active"})]
+    platform.answers = [(status, body)]
     page = await press(gate, MAKER.make(uuid4(), clock()).text)
     assert light(page) == "shut"
-    for words in ("卡已挂失", "Reported lost", "请补卡", "Replace it"):
+    for words in LOST.values():
         assert words in page.text
+
+
+@pytest.mark.parametrize("body", [{}, {"state": "open"}, {"state": ["accepted"]}, {"show": "?", "refusal": 7}])
+async def test_an_answer_that_is_not_understood_keeps_the_gate_shut(
+    gate: httpx.AsyncClient, platform: FakePlatform, clock: Any, body: dict[str, Any]
+) -> None:
+    platform.answers = [(201, body)]
+    assert light(await press(gate, MAKER.make(uuid4(), clock()).text)) == "shut"
 
 
 async def test_a_bad_code_is_not_even_sent(gate: httpx.AsyncClient, platform: FakePlatform, clock: Any) -> None:
@@ -162,14 +174,14 @@ async def test_without_a_trust_list_the_platform_alone_decides(
     gate: httpx.AsyncClient, platform: FakePlatform, clock: Any
 ) -> None:
     platform.trust_list_is_down = True
-    platform.answers = [(201, {"use_id": "u-1", "state": "accepted"})]
+    platform.answers = [(201, {"use": "u-1", "state": "accepted"})]
     assert light(await press(gate, MAKER.make(uuid4(), clock()).text)) == "open"
 
 
 async def test_a_pressed_button_is_one_use_however_often_it_is_sent(
     gate: httpx.AsyncClient, platform: FakePlatform, clock: Any
 ) -> None:
-    platform.answers = [(201, {"use_id": "u-1", "state": "accepted"})] * 2
+    platform.answers = [(201, {"use": "u-1", "state": "accepted"})] * 2
     form = {"code": MAKER.make(uuid4(), clock()).text, "press": "a" * 24}
     for _ in range(2):
         await gate.post("/gate/library-gate", data=form)
@@ -177,7 +189,7 @@ async def test_a_pressed_button_is_one_use_however_often_it_is_sent(
 
 
 async def test_a_revoked_token_is_replaced_once(gate: httpx.AsyncClient, platform: FakePlatform, clock: Any) -> None:
-    platform.answers = [(201, {"use_id": "u-1", "state": "accepted"})] * 2
+    platform.answers = [(201, {"use": "u-1", "state": "accepted"})] * 2
     await press(gate, MAKER.make(uuid4(), clock()).text)
     platform.revoked.add(platform.uses()[0].headers["authorization"].removeprefix("Bearer "))
     assert light(await press(gate, MAKER.make(uuid4(), clock()).text)) == "open"

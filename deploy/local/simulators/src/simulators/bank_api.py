@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from simulators.bank import Bank, IdReused, Instruction, Kind, Order, State
 from simulators.lines import LineFile
-from simulators.modes import LATE_S, Faults, Mode, delay_answer, fall_silent, mode_routes
+from simulators.modes import LATE_S, Faults, Mode, add_mode_routes, delay_answer, fall_silent
 
 MODES_BY_FEN = {
     91: Mode.SLOW,
@@ -84,7 +84,7 @@ def bank_routes(lines: LineFile, clock: Callable[[], datetime]) -> APIRouter:
     faults = Faults("bank", frozenset(MODES_BY_FEN.values()))
     bank = Bank(lines, clock)
     router = APIRouter(prefix="/bank", tags=["bank"])
-    router.include_router(mode_routes(faults))
+    add_mode_routes(router, faults)
 
     @router.post("/instructions")
     async def instruct(wanted: InstructionOrder, request: Request) -> InstructionShown:

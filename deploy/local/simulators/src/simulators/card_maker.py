@@ -15,7 +15,7 @@ from fastapi import APIRouter, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from simulators.lines import LineFile
-from simulators.modes import Faults, Mode, delay_answer, fall_silent, mode_routes
+from simulators.modes import Faults, Mode, add_mode_routes, delay_answer, fall_silent
 
 SPOILED_ENDING = "损"
 LATE = timedelta(seconds=10)
@@ -126,7 +126,7 @@ def card_maker_routes(lines: LineFile, clock: Callable[[], datetime], cell: str,
     faults = Faults("card-maker", frozenset(known))
     factory = Factory(lines, clock, cell)
     router = APIRouter(prefix="/card-maker", tags=["card maker"])
-    router.include_router(mode_routes(faults))
+    add_mode_routes(router, faults)
 
     @router.post("/batches", status_code=202)
     async def order_batch(order: BatchOrder, request: Request) -> BatchShown:

@@ -16,7 +16,7 @@ from fastapi import APIRouter, Form, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, ConfigDict, HttpUrl, StringConstraints, model_validator
 
-from simulators.modes import Faults, Mode, delay_answer, mode_routes
+from simulators.modes import Faults, Mode, add_mode_routes, delay_answer
 from simulators.pages import page
 from simulators.people import magic_mode
 
@@ -144,7 +144,7 @@ def face_routes(clock: Callable[[], datetime]) -> APIRouter:
     faults = Faults("face", frozenset({Mode.SLOW, Mode.DOWN, Mode.SILENT, Mode.WRONG, Mode.REFUSED}))
     checks = FaceChecks(clock)
     router = APIRouter(prefix="/face", tags=["face check"])
-    router.include_router(mode_routes(faults))
+    add_mode_routes(router, faults)
 
     @router.post("/sessions", status_code=201)
     async def begin_session(order: SessionOrder, request: Request) -> SessionMade:

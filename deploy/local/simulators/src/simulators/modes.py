@@ -106,9 +106,8 @@ class ModeShown:
     known: list[Mode]
 
 
-def mode_routes(faults: Faults) -> APIRouter:
-    """The three routes by which tests and the demo order a system's mode."""
-    router = APIRouter()
+def add_mode_routes(router: APIRouter, faults: Faults) -> None:
+    """Add the three routes by which tests and the demo order a system's mode."""
 
     def shown() -> ModeShown:
         return ModeShown(faults.system, faults.ordered(), sorted(faults.known))
@@ -128,5 +127,3 @@ def mode_routes(faults: Faults) -> APIRouter:
     async def clear_mode() -> ModeShown:
         faults.order(Mode.NORMAL, None, None)
         return shown()
-
-    return router

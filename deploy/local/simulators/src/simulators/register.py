@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-from simulators.modes import Faults, Mode, delay_answer, mode_routes
+from simulators.modes import Faults, Mode, add_mode_routes, delay_answer
 from simulators.people import People, magic_mode
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=100)]
@@ -34,7 +34,7 @@ def register_routes(people: People) -> APIRouter:
     """Routes under /register."""
     faults = Faults("register", frozenset({Mode.SLOW, Mode.DOWN, Mode.SILENT, Mode.WRONG}))
     router = APIRouter(prefix="/register", tags=["population register"])
-    router.include_router(mode_routes(faults))
+    add_mode_routes(router, faults)
 
     @router.post("/checks", response_model=None)
     async def check(question: RegisterQuestion, request: Request) -> RegisterAnswer | dict[str, Any]:

@@ -12,7 +12,7 @@ from uuid import uuid4
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from simulators.modes import LATE_S, Faults, Mode, delay_answer, mode_routes
+from simulators.modes import LATE_S, Faults, Mode, add_mode_routes, delay_answer
 from simulators.pages import page
 
 INBOX_MAX = 20
@@ -92,7 +92,7 @@ def sms_routes(clock: Callable[[], datetime]) -> APIRouter:
     faults = Faults("sms", frozenset(known))
     inboxes = Inboxes(clock)
     router = APIRouter(prefix="/sms", tags=["SMS"])
-    router.include_router(mode_routes(faults))
+    add_mode_routes(router, faults)
 
     @router.post("/messages", status_code=202)
     async def send_message(order: MessageOrder, request: Request) -> Accepted:

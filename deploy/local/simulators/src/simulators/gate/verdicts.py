@@ -4,7 +4,7 @@ Invariant: only a use that the platform has accepted opens the gate; anything no
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from contracts.card_code import CardCodeError
 from simulators.gate.platform import Answer
@@ -24,9 +24,6 @@ class Verdict:
     use_id: str = ""
     amount_fen: int | None = None
 
-
-PASS = {"accepted", "confirmed", "completed"}
-OPEN = {"open"}
 
 CODE_WORDS = {
     "code-expired": ("卡码已过期", "This code has expired", "请刷新后出示新的卡码", "Show a fresh code"),
@@ -52,41 +49,25 @@ def of_code(refused: CardCodeError) -> Verdict:
 
 
 def of_answer(answer: Answer) -> Verdict:
-    """Read a use, or the problem that came instead of one."""
-    body = answer.body
-    zh, en = _words(body.get("show"))
-    if answer.status in (200, 201) and body.get("state") in PASS:
-        return Verdict("open", zh or "请通行", en or "Welcome", use_id=_text(body, "use_id"), amount_fen=_amount(body))
-    if answer.status in (200, 201) and body.get("state") in OPEN:
-        return Verdict(
-            "wait",
-            zh or "正在结算",
-            en or "Being settled",
-            use_id=_text(body, "use_id"),
-            amount_fen=_amount(body),
-        )
-    refusal = body.get("refusal") if isinstance(body.get("refusal"), dict) else body
-    return Verdict(
-        "shut",
-        zh or _text(refusal, "zh") or "不能通行",
-        en or _text(refusal, "en") or _text(body, "detail") or "Refused",
-        _text(refusal, "remedy_zh"),
-        _text(refusal, "remedy_en"),
-        _text(body, "use_id"),
-    )
+    """Read a use, or the problem that came instead of one; both say in `show` what the citizen is to see."""
+    body, done = answer.body, answer.status in (200, 201)
+    use_id, amount_fen = _text(body, "use"), body.get("amount_fen")
+    amount_fen = amount_fen if isinstance(amount_fen, int) else None
+    zh, en = _words(body)
+    if done and body.get("state") == "accepted":
+        return Verdict("open", zh or "请通行", en or "Welcome", use_id=use_id, amount_fen=amount_fen)
+    if done and body.get("state") == "open" and use_id:
+        return Verdict("wait", zh or "正在结算", en or "Being settled", use_id=use_id, amount_fen=amount_fen)
+    # A use whose charge was refused says why in its refusal; a problem says it itself.
+    refused_zh, refused_en = _words(body.get("refusal"))
+    return Verdict("shut", refused_zh or zh or "不能通行", refused_en or en or "Refused", use_id=use_id)
 
 
-def _words(show: object) -> tuple[str, str]:
-    if isinstance(show, dict):
-        return _text(show, "zh"), _text(show, "en")
-    return "", ""
+def _words(body: object) -> tuple[str, str]:
+    show = body.get("show") if isinstance(body, dict) else None
+    return _text(show, "zh"), _text(show, "en")
 
 
-def _text(body: Any, name: str) -> str:
+def _text(body: object, name: str) -> str:
     value = body.get(name) if isinstance(body, dict) else None
     return value if isinstance(value, str) else ""
-
-
-def _amount(body: dict[str, Any]) -> int | None:
-    amount = body.get("amount_fen")
-    return amount if isinstance(amount, int) else None
