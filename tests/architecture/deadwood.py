@@ -8,8 +8,8 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 
-# Shipped for others: `chassis.testing` for every test, `contracts.card_code` for terminal makers.
-FOR_OTHERS = ("chassis.testing", "contracts.card_code")
+# Shipped for others: `<package>.testing` for every test, `contracts.card_code` for terminal makers.
+FOR_OTHERS = re.compile(r"\w+\.testing\b|contracts\.card_code\b")
 # A function under any other decorator is registered with somebody (a route, a command, a validator).
 PLAIN_DECORATORS = {
     "asynccontextmanager",
@@ -22,6 +22,7 @@ PLAIN_DECORATORS = {
     "staticmethod",
 }
 FOREIGN_BASES_THAT_CALL_NOTHING = {"Protocol", "ABC", "Exception", "BaseModel", "StrEnum", "Enum", "Event", "object"}
+CALLED_BACK = re.compile(r"on_|collect$")  # httptools and Prometheus look their callbacks up by name
 RUNS_ITSELF = re.compile(r"__name__ == ['\"]__main__['\"]")
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 REFERENCE = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?")
@@ -89,7 +90,7 @@ def dead_files(trees: Trees, others: Texts) -> Iterator[tuple[str, str]]:
     imported_by_tests = {name for path, tree in trees.items() if is_test(path) for name in imported_by(path, tree)}
     for path, tree in trees.items():
         name, file = module_name(path), path.rpartition("/")[2]
-        if runs_by_itself(path, tree) or name.startswith(FOR_OTHERS) or {name, file} & alive:
+        if runs_by_itself(path, tree) or FOR_OTHERS.match(name) or {name, file} & alive:
             continue
         if is_test(path) and {name, name.rpartition(".")[2]} & imported_by_tests:
             continue
@@ -125,9 +126,10 @@ def functions_to_use(tree: ast.Module, own_classes: set[str]) -> Iterator[ast.Fu
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
         elif isinstance(node, ast.ClassDef):
-            bases = {ast.unparse(base).partition("[")[0].rpartition(".")[2] for base in node.bases}
+            bases = {ast.unparse(base).partition("[")[0] for base in node.bases}  # asyncio.Protocol is not Protocol
             if bases <= own_classes | FOREIGN_BASES_THAT_CALL_NOTHING:
-                yield from (m for m in node.body if isinstance(m, ast.FunctionDef | ast.AsyncFunctionDef))
+                methods = (m for m in node.body if isinstance(m, ast.FunctionDef | ast.AsyncFunctionDef))
+                yield from (m for m in methods if not CALLED_BACK.match(m.name))
 
 
 def dead_functions(trees: Trees, others: Texts) -> Iterator[tuple[str, int, str]]:
@@ -136,7 +138,7 @@ def dead_functions(trees: Trees, others: Texts) -> Iterator[tuple[str, int, str]
     shipped = {path: tree for path, tree in trees.items() if not is_test(path) and "/migrations/" not in path}
     own = {node.name for tree in shipped.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
     for path, tree in shipped.items():
-        if module_name(path).startswith(FOR_OTHERS):
+        if FOR_OTHERS.match(module_name(path)):
             continue
         for node in functions_to_use(tree, own):
             decorators = {decorator_name(decorator).rpartition(".")[2] for decorator in node.decorator_list}
