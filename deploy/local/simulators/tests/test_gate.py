@@ -175,6 +175,8 @@ async def test_without_a_trust_list_the_platform_alone_decides(
 ) -> None:
     platform.trust_list_is_down = True
     platform.answers = [(201, {"use": "u-1", "state": "accepted"})]
+    assert light(await press(gate, "hello")) == "shut"
+    assert platform.uses() == []
     assert light(await press(gate, MAKER.make(uuid4(), clock()).text)) == "open"
 
 
