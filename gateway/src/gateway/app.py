@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from chassis.crypto.fields import FieldKeys
 from chassis.errors import Refusal, TooLarge
 from chassis.keys import KeyFolder
-from gateway.forwarding import ClientGone, Forwarder, Receive, Send
+from gateway.forwarding import ClientGone, Forwarder, Receive, Send, Whole
 from gateway.heads import Head, read_head
 from gateway.internal import InternalTokens
 from gateway.limits import Buckets, Doorkeeper, retry_after_s
@@ -100,7 +100,8 @@ class Gateway:
                 status = await self._page(head, send)
                 return
             token = self._admit(head, route, started_s)
-            status = await self._pass_on(head, route, token, receive, send)
+            whole = scope.get("extensions", {}).get("onecard.whole")
+            status = await self._pass_on(head, route, token, receive, send, whole)
         except Refusal as refusal:
             status = await self._refuse(refusal, head, send)
         except ClientGone:
@@ -150,13 +151,15 @@ class Gateway:
             self._forgers.take(head.network, now_s)
             raise
 
-    async def _pass_on(self, head: Head, route: Route, token: Verified | None, receive: Receive, send: Send) -> int:
+    async def _pass_on(
+        self, head: Head, route: Route, token: Verified | None, receive: Receive, send: Send, whole: Whole | None
+    ) -> int:
         if self._forwarder is None:
             raise ServiceDown
         self._door.enter(route.service)
         try:
             internal = self._internal.for_request(route, token)
-            return await self._forwarder.forward(head, route, internal, receive, send)
+            return await self._forwarder.forward(head, route, internal, receive, send, whole)
         finally:
             self._door.leave(route.service)
 

@@ -16,6 +16,8 @@ from gateway.upstream import ConnectFailed, Connection, ConnectionBroke, Pool, T
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+Whole = Callable[[int, list[tuple[bytes, bytes]], bytes], None]
+"""Writes an answer that is whole at once (an extension of `gateway.protocol`): status, headers, body."""
 
 
 class ClientGone(Exception):
@@ -31,7 +33,9 @@ class Forwarder:
         self._host = b" HTTP/1.1\r\nhost: " + public_host.encode("ascii") + b"\r\n"
         self._body_timeout_s = body_timeout_s
 
-    async def forward(self, head: Head, route: Route, token: str, receive: Receive, send: Send) -> int:
+    async def forward(
+        self, head: Head, route: Route, token: str, receive: Receive, send: Send, whole: Whole | None = None
+    ) -> int:
         """Do it; returns the status of the answer. A Refusal when nothing has been answered yet."""
         pool = self._pools[route.service]
         lines = self._head(head, route, token)
@@ -43,7 +47,12 @@ class Forwarder:
             else:
                 framing = b"\r\n" if head.length is None else b"content-length: 0\r\n\r\n"
                 connection = await self._send(pool, lines + framing, head.method, route.timeout_s)
-            return await self._answer(connection, route, head.request_id, pump, receive, send)
+            self._dress(connection, route, head.request_id, pump)
+            if whole is not None and connection.complete and pump is None:
+                whole(connection.status, connection.headers, connection.take())
+            else:
+                await self._answer(connection, route, receive, send)
+            return connection.status
         except UpstreamError as error:
             raise _meaning(error, head.method) from error
         finally:
@@ -156,15 +165,9 @@ class Forwarder:
                 return
             message = await receive()
 
-    async def _answer(
-        self,
-        connection: Connection,
-        route: Route,
-        request_id: str,
-        pump: asyncio.Task[None] | None,
-        receive: Receive,
-        send: Send,
-    ) -> int:
+    @staticmethod
+    def _dress(connection: Connection, route: Route, request_id: str, pump: asyncio.Task[None] | None) -> None:
+        """Add our own headers to those of the service."""
         headers = connection.headers
         headers.append((b"x-request-id", request_id.encode()))
         if not route.public and not any(name == b"cache-control" for name, _ in headers):
@@ -174,12 +177,13 @@ class Forwarder:
             pump.cancel()
             connection.spoil()
             headers.append((b"connection", b"close"))
-        await send({"type": "http.response.start", "status": connection.status, "headers": headers})
+
+    async def _answer(self, connection: Connection, route: Route, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": connection.status, "headers": connection.headers})
         if connection.complete:
             await send({"type": "http.response.body", "body": connection.take()})
         else:
             await self._stream(connection, route.timeout_s, receive, send)
-        return connection.status
 
     async def _stream(self, connection: Connection, timeout_s: float, receive: Receive, send: Send) -> None:
         gone = asyncio.create_task(_abort_when_gone(connection, receive))

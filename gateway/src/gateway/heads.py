@@ -3,7 +3,6 @@
 Invariant: no hop-by-hop header, no `Onecard-*` header and no claim about where the request came from passes.
 """
 
-import os
 import re
 from dataclasses import dataclass
 from typing import Any, Final
@@ -82,6 +81,7 @@ def read_head(scope: dict[str, Any], proxies: int = 0) -> Head:
     length = noted.get(b"content-length")
     traceparent = noted.get(b"traceparent")
     given_id = noted.get(b"x-request-id")
+    ours = tracing.enter(traceparent.decode("latin-1") if traceparent else None)
     return Head(
         method=scope["method"],
         path=raw_path.decode("ascii"),
@@ -91,8 +91,9 @@ def read_head(scope: dict[str, Any], proxies: int = 0) -> Head:
         cookie=noted.get(b"cookie"),
         length=int(length) if length is not None else None,
         chunked=b"transfer-encoding" in noted,
-        traceparent=tracing.enter(traceparent.decode("latin-1") if traceparent else None),
-        request_id=given_id.decode() if given_id and _REQUEST_ID.fullmatch(given_id) else os.urandom(12).hex(),
+        traceparent=ours,
+        # Our own span is new for every request, so it names the request too.
+        request_id=given_id.decode() if given_id and _REQUEST_ID.fullmatch(given_id) else ours[36:52],
         network=_network(scope, forwarded, proxies),
     )
 

@@ -6,6 +6,7 @@ carries nothing after it, and a request whose head is not whole and clean never 
 
 import asyncio
 import re
+from functools import partial
 from typing import Any, Final
 
 import httptools
@@ -192,6 +193,9 @@ class EdgeProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if self._draining:
             self.cycle.keep_alive = False
+        # An extension (ASGI 3): an answer that is whole goes out in one write instead of two, each a system call.
+        extension: Any = partial(self._write_whole, self.cycle)
+        self.scope["extensions"] = {"onecard.whole": extension}
 
     def on_message_complete(self) -> None:
         """The request is whole."""
@@ -227,6 +231,31 @@ class EdgeProtocol(HttpToolsProtocol):
                 self._stop(BrokenRequest("Expect is not 100-continue."))
         if hosts != 1 or lengths + encodings > 1:
             self._stop(BrokenRequest("Host, Content-Length or Transfer-Encoding is missing or repeated."))
+
+    # answering
+
+    def _write_whole(
+        self, cycle: RequestResponseCycle, status: int, headers: list[tuple[bytes, bytes]], body: bytes
+    ) -> None:
+        """Write an answer whose headers came out of a strict parser, or are our own; uvicorn checks them again."""
+        if cycle.disconnected:
+            return
+        parts = [STATUS_LINE[status]]
+        has_length = status in (204, 304)
+        for name, value in self.server_state.default_headers:
+            parts += (name, b": ", value, b"\r\n")
+        for name, value in headers:
+            parts += (name, b": ", value, b"\r\n")
+            has_length = has_length or name == b"content-length"
+        if not has_length:
+            parts.append(b"content-length: %d\r\n" % len(body))
+        parts += (b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n", body)
+        self.transport.write(b"".join(parts))
+        cycle.response_started = cycle.response_complete = True
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
 
     # refusing
 
