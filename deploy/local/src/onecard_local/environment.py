@@ -18,8 +18,8 @@ from onecard_local.ports import SERVICES
 PASSED_ON = ("HOME", "TMPDIR", "ONECARD_LOG_LEVEL", "ONECARD_CLOCK_OFFSET_S")
 
 
-# The generated documentation (docs/), API descriptions and event schemas, all public, served as they lie.
-PROMISES = Path(__file__).parents[4] / "contracts"
+# The generated documentation, served by the gateway under the paths at which it lies there.
+PAGES = Path(__file__).parents[4] / "contracts" / "docs"
 
 
 def of_every_process(cell: Cell, process: str, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -63,7 +63,7 @@ def of_gateway(cell: Cell) -> dict[str, str]:
         "ONECARD_PORT": str(cell.gateway_port),
         "ONECARD_HEALTH_PORT": str(cell.ports.gateway_health),
         "ONECARD_PEERS": peers_of(cell, "gateway"),
-        "ONECARD_PAGES": str(PROMISES),
+        "ONECARD_PAGES": str(PAGES),
     }
 
 

@@ -1,21 +1,26 @@
 """The signals that tell the runner to stop, and a wait that any signal interrupts.
 
-Invariant: a handler only counts; everything else happens in the main loop. Handlers are installed explicitly,
+Invariant: a handler only notes; everything else happens in the main loop. Handlers are installed explicitly,
 because a runner started in the background by a script inherits SIGINT ignored.
 """
 
 import select
 import signal
 import socket
+import time
 from contextlib import suppress
 from types import FrameType
 
+# Whoever ends a whole group of processes often signals us twice for one request.
+SAME_REQUEST_S = 1.0
+
 
 class Signals:
-    """Counts requests to stop; the second one means: at once."""
+    """Notes requests to stop; a second one, a second later or more, means: at once."""
 
     def __init__(self) -> None:
-        self._asked = 0
+        self._first_at: float | None = None
+        self._again = False
         self._read, self._write = socket.socketpair()
         self._read.setblocking(False)
         self._write.setblocking(False)
@@ -26,16 +31,20 @@ class Signals:
         signal.signal(signal.SIGCHLD, self._nothing)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        self._asked += 1
+        now = time.monotonic()
+        if self._first_at is None:
+            self._first_at = now
+        elif now - self._first_at > SAME_REQUEST_S:
+            self._again = True
 
     def _nothing(self, number: int, frame: FrameType | None) -> None:
         return None
 
     def stop_asked(self) -> bool:
-        return self._asked > 0
+        return self._first_at is not None
 
     def hurry_asked(self) -> bool:
-        return self._asked > 1
+        return self._again
 
     def wait(self, at_most_s: float) -> None:
         """Return at the next signal, or when the time is over."""

@@ -119,7 +119,8 @@ class Supervisor:
             members = [w for w in self._watched if w.program.stage == stage and w.process is not None]
             late = stop_together(members, within_s, hurry)
             for watched in late:
-                self._say(f"{watched.program.name} did not stop within {within_s:.0f} s and was killed.")
+                why = "had no time to stop" if hurry() else f"did not stop within {within_s:.0f} s"
+                self._say(f"{watched.program.name} {why} and was killed.")
         self._watched.clear()
 
     def _note_death(self, watched: Watched) -> None:
