@@ -41,6 +41,13 @@ def test_a_value_sealed_without_a_place_is_refused() -> None:
         BOTH.open(BOTH.seal(b"13900000001", PLACE), b"")
 
 
+def test_sealed_bytes_cannot_be_relabelled_with_another_key_id() -> None:
+    same = FieldKeys({kid: SecretKey(kid, NEW.value) for kid in ("2026-01", "2026-02")})
+    sealed = same.seal(b"x", PLACE)
+    with pytest.raises(CannotOpen):
+        same.open(sealed.replace(b"2026-02", b"2026-01"), PLACE)
+
+
 def test_another_key_under_the_same_id_does_not_open() -> None:
     with pytest.raises(CannotOpen):
         FieldKey(SecretKey.generate(NEW.kid)).open(BOTH.seal(b"x", PLACE), PLACE)

@@ -38,6 +38,12 @@ def test_garbage_is_a_bad_signature_and_nothing_worse(signature: bytes) -> None:
         KEY.public.verify(b"message", signature)
 
 
+def test_a_signature_has_one_length() -> None:
+    signature = KEY.sign(b"message")
+    with pytest.raises(BadSignature):
+        KEY.public.verify(b"message", signature[:32] + b"\0" + signature[32:])
+
+
 def test_another_key_under_the_same_id_does_not_verify() -> None:
     with pytest.raises(BadSignature):
         OTHER.public.verify(b"message", KEY.sign(b"message"))

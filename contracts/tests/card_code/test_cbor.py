@@ -3,6 +3,7 @@
 import contextlib
 
 import cbor2
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,3 +45,23 @@ def _untagged(value: object) -> object:
         case dict():
             return {key: _untagged(item) for key, item in value.items()}
     return value
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"\xa2\x01\x00\x01\x00",  # a key twice
+        b"\xa2\x04\x00\x01\x00",  # keys out of order
+        b"\xa1\x61a\x00",  # a key that is text
+        b"\x18\x17",  # not the shortest form
+        b"\x9f\xff",  # endless
+        b"\x81\x81\x81\x81\x81\x00",  # deeper than any code
+        b"\x98\x20" + b"\x00" * 32,  # more items than any code has
+        b"\xf6",  # null
+        b"\x00\x00",  # two values
+        b"",
+    ],
+)
+def test_another_encoding_is_refused(raw: bytes) -> None:
+    with pytest.raises(ValueError):
+        read(raw)
