@@ -121,9 +121,10 @@ class Follower:
             return self._not_well("unwell", error, STOPPED_S)
 
     def _not_well(self, state: str, error: Exception, wait_s: float) -> float:
-        if (state, str(error)) != (self.state.state, self.state.reason):
-            log.error("following %s: %s: %s", self._source, state, error)
-        self.state.state, self.state.reason = state, str(error)
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        if (state, reason) != (self.state.state, self.state.reason):
+            log.error("following %s: %s: %s", self._source, state, reason)
+        self.state.state, self.state.reason = state, reason
         return wait_s
 
     async def _on_block(self, message: Msg) -> None:

@@ -99,6 +99,12 @@ class Journal:
         """Answer reads, challenge for the lease; returns at once, whether or not anything else is up."""
         await self._reading.start()
         self._leading = asyncio.create_task(self._leader.run(), name=f"journal {self._service}")
+        self._leading.add_done_callback(self._ended)
+
+    def _ended(self, leading: asyncio.Task[None]) -> None:
+        """Say aloud what must not happen: the leader ended although nobody stopped it."""
+        if self._leading is leading:
+            log.critical("journal %s: the leader ended: %r", self._service, leading)
 
     async def stop(self) -> None:
         """Stop following, give the lease back, answer no more; takes at most STOP_WITHIN_S."""

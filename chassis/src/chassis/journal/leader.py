@@ -18,6 +18,7 @@ from chassis.journal import chain, sealing
 from chassis.journal.horizon import Horizon, Settling, end_holders, observe
 from chassis.journal.keys import JournalKeys, KeyNotHeld
 from chassis.journal.lease import Fenced, Lease, Term
+from chassis.journal.transient import is_transient
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class Pace:
     beat_s: float = 0.9
     hold_max_s: float = 10.0  # a writer that keeps the horizon longer is ended
     challenge_s: float = 0.1
-    again_s: float = 0.5  # after a failure
+    again_s: float = 0.2  # after a failure
 
 
 @dataclass
@@ -111,7 +112,10 @@ class Leader:
             except Fenced as error:
                 self.state.fenced += 1
                 self._failed(error)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, KeyNotHeld) as error:
+            except Exception as error:
+                # Whatever it was, beginning again from the last block is right; a leader that ended would not be.
+                if not (is_transient(error) or isinstance(error, asyncpg.PostgresError | OSError | KeyNotHeld)):
+                    log.exception("journal %s: leading failed", self._service)
                 self._failed(error)
             await asyncio.sleep(self._pace.again_s if self.state.error else 0)
 
@@ -143,7 +147,7 @@ class Leader:
         try:
             async with asyncio.timeout(1.0):
                 await Lease.release(connection, term)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except Exception:
             log.info("journal %s: the lease could not be given back", self._service)
 
     async def _resume(self, connection: Any, term: Term) -> None:

@@ -32,5 +32,8 @@ def _says_so(error: BaseException) -> bool:
     state = getattr(error, "sqlstate", None)
     if isinstance(state, str):
         return state == _IDLE_IN_TRANSACTION or (state[:2] in _CLASSES and state != _QUERY_CANCELED)
+    # A session that is ended in the middle of a statement leaves asyncpg's own state machine behind.
+    if isinstance(error, asyncpg.InternalClientError):
+        return "cannot switch to state" in str(error)
     # An InterfaceError is both a lost connection and a handler's mistake; asyncpg words the first one so.
     return isinstance(error, asyncpg.InterfaceError) and "closed" in str(error)
