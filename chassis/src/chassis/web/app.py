@@ -18,6 +18,9 @@ from chassis.web.measuring import Measuring
 from chassis.web.models import ProblemModel
 
 
+BODY_LIMIT = 1_000_000
+
+
 class Part(Protocol):
     """Something that runs beside the requests: the journal, a settling loop."""
 
@@ -49,6 +52,7 @@ def describe_app(service: str, summary: str, routers: Sequence[APIRouter]) -> Fa
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        max_body_size=BODY_LIMIT,
         dependencies=[Depends(caller_of)],
         responses=PROBLEM_ANSWERS,
     )
