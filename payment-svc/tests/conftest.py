@@ -1,6 +1,7 @@
 """payment-svc in a test: its real app on a database of its own, the real bank simulator behind a wire that we hold."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from chassis.breaker import CircuitBreaker
 from chassis.journal.received import Received
 from chassis.testing.clock import FixedClock
 from chassis.testing.databases import Databases, TestDatabase
@@ -37,14 +39,20 @@ class Wire(httpx.AsyncBaseTransport):
     def __init__(self, bank: httpx.AsyncBaseTransport) -> None:
         self._bank = bank
         self.sent: list[tuple[str, str]] = []
+        self.order_ids: list[str] = []
         self.is_cut = False
+        self.loses_answers = False  # the bank hears us, we do not hear it
         self.hold_answers: asyncio.Event | None = None  # answers to orders wait for it
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.sent.append((request.method, request.url.path))
+        if request.method == "POST":
+            self.order_ids.append(json.loads(request.content)["id"])
         if self.is_cut:
             raise httpx.ConnectError("the line is cut")
         response = await self._bank.handle_async_request(request)
+        if self.loses_answers:
+            raise httpx.ReadError("the answer is lost")
         if self.hold_answers is not None and request.method == "POST":
             await response.aread()
             await self.hold_answers.wait()
@@ -52,7 +60,7 @@ class Wire(httpx.AsyncBaseTransport):
 
     def orders(self) -> int:
         """How many orders to move money were sent."""
-        return sum(method == "POST" for method, _ in self.sent)
+        return len(self.order_ids)
 
 
 @dataclass
@@ -172,6 +180,12 @@ class PaymentService:
 
 
 StartPaymentService = Callable[..., AbstractAsyncContextManager[PaymentService]]
+
+
+@pytest.fixture(autouse=True)
+def _trusting_breaker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The breaker measures real seconds, and a test's clock does not move them."""
+    monkeypatch.setitem(CircuitBreaker.__init__.__kwdefaults__, "pause_s", 0.02)
 
 
 @pytest.fixture

@@ -13,10 +13,8 @@ from chassis.web.models import AmountFen, ListModel, RequestModel, ResponseModel
 from chassis.web.work import TheWork
 from contracts.problems.catalogue import CATALOGUE
 from payment_svc.charges.adapters import Bank
-from payment_svc.charges.domain import Charge, Payment
-from payment_svc.charges.store import ChargeStore
-from payment_svc.charges.use_cases import charging
-from payment_svc.charges.use_cases.invariants import Invariants, read_invariants
+from payment_svc.charges.domain import Charge, Payment, Refund
+from payment_svc.charges.use_cases import charging, reading
 
 router = APIRouter(tags=["payments"])
 
@@ -89,6 +87,24 @@ class PaymentModel(ResponseModel):
     changed_at: datetime
 
 
+class RefundOfPaymentModel(ResponseModel):
+    """A part of a payment that was given back, or is on its way."""
+
+    refund: UUID
+    amount_fen: int
+    state: str = Field(description="pending, confirmed, refused or unknown (being settled).")
+    refusal: str | None
+    show: Words | None
+    created_at: datetime
+    changed_at: datetime
+
+
+class PaymentWithRefundsModel(PaymentModel):
+    """A payment and everything that was given back of it."""
+
+    refunds: list[RefundOfPaymentModel]
+
+
 class InvariantsModel(ResponseModel):
     """The ledger's figures, all of one snapshot."""
 
@@ -153,22 +169,22 @@ async def list_payments(
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 20,
 ) -> ListModel[PaymentModel]:
     """List the caller's own payments, newest first."""
-    place, citizen = decode_place(cursor), caller.citizen_or_refuse()
-    page = await ChargeStore(await work.asyncpg()).list_own(citizen, place, limit)
+    page = await reading.list_payments(work, caller.citizen_or_refuse(), decode_place(cursor), limit)
     return ListModel(items=[_payment_model(payment) for payment in page.items], next=encode_place(page.next))
 
 
 @router.get("/v1/payments/{payment}", operation_id="payment.read")
-async def read_payment(payment: UUID, caller: TheCaller, work: TheWork) -> PaymentModel:
+async def read_payment(payment: UUID, caller: TheCaller, work: TheWork) -> PaymentWithRefundsModel:
     """Read one of the caller's own payments."""
-    citizen = caller.citizen_or_refuse()
-    return _payment_model(await ChargeStore(await work.asyncpg()).read_own(payment, citizen))
+    found, refunds = await reading.read_payment(work, payment, caller.citizen_or_refuse())
+    shown = [_refund_model(refund) for refund in refunds]
+    return PaymentWithRefundsModel(**_payment_model(found).model_dump(), refunds=shown)
 
 
 @router.get("/v1/ledger/invariants", operation_id="payment.invariants")
 async def invariants(work: TheWork) -> InvariantsModel:
     """Say whether the ledger is sound, up to which position of the journal, and what is under way."""
-    return _invariants_model(await read_invariants(work))
+    return _invariants_model(await reading.read_invariants(work))
 
 
 def _words(code: str | None) -> Words | None:
@@ -207,7 +223,19 @@ def _payment_model(payment: Payment) -> PaymentModel:
     )
 
 
-def _invariants_model(found: Invariants) -> InvariantsModel:
+def _refund_model(refund: Refund) -> RefundOfPaymentModel:
+    return RefundOfPaymentModel(
+        refund=refund.refund,
+        amount_fen=refund.amount_fen,
+        state=refund.state.value,
+        refusal=refund.refusal,
+        show=_words(refund.refusal),
+        created_at=refund.created_at,
+        changed_at=refund.changed_at,
+    )
+
+
+def _invariants_model(found: reading.Invariants) -> InvariantsModel:
     ledger, under_way = found.ledger, found.under_way
     return InvariantsModel(
         ok=not found.broken,

@@ -235,7 +235,7 @@ def instruct(payment: Payment, *, now: datetime, answer_by: datetime) -> Payment
 
 def await_account(payment: Payment, *, now: datetime) -> Payment:
     """Leave a payment held while the bank is still being told of the citizen's account."""
-    return replace(payment, tries=payment.tries + 1, due=now + next_question(payment.tries))
+    return replace(payment, tries=payment.tries + 1, due=now + next_question(min(payment.tries, 3)))
 
 
 def tell_again(payment: Payment, *, now: datetime, answer_by: datetime) -> Payment:

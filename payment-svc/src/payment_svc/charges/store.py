@@ -56,7 +56,7 @@ INSERT INTO refund ({_REFUND_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $
 ON CONFLICT (refund) DO NOTHING RETURNING refund
 """
 _SAVE_REFUND = "UPDATE refund SET state = $2, refusal = $3, tries = $4, due = $5, changed_at = $6 WHERE refund = $1"
-_REFUNDS_OF = f"SELECT {_REFUND_COLUMNS} FROM refund WHERE payment = $1 ORDER BY created_at, refund"
+_REFUNDS_OF = f"SELECT {_REFUND_COLUMNS} FROM refund WHERE payment = $1 ORDER BY created_at, instruction"
 
 # Two tables, one shape: what is due is taken by one replica and left alone by the others.
 _CLAIM = """

@@ -82,9 +82,9 @@ class Books:
         charge = payment.charge
         payer = await self.payer_of(payment)
         payee = await self._venue(charge.venue) if step is Step.SETTLE else payer.settled
-        await self._post(payment.payment, step, payer, payee, charge.amount_fen)
-        if step is Step.RELEASE:
+        if step is Step.RELEASE:  # before the accounts are locked, as when it was spent
             await self.ledger.give_back(charge.citizen, business_day(payment.created_at), charge.amount_fen)
+        await self._post(payment.payment, step, payer, payee, charge.amount_fen)
 
     async def _move_refund(self, payment: Payment, refund: Refund) -> None:
         step = _STEPS[refund.state]

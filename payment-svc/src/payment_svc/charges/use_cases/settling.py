@@ -30,9 +30,9 @@ from payment_svc.charges.use_cases.books import Books, open_books
 
 _log = structlog.get_logger(__name__)
 
-AT_ONCE = 4
-"""Payments that one process settles side by side; requests keep the other database connections."""
-CLAIM_AT_ONCE = 64
+AT_ONCE = 8
+"""Payments that one process settles side by side; none keeps a database connection while the bank is asked."""
+CLAIM_AT_ONCE = 24
 PATIENCE_S = 3.0
 QUESTION_S = 0.35
 """Kept back of the time for an instruction, so that an unclear answer can be asked about at once."""
@@ -94,10 +94,10 @@ def _note_contradiction(work: Work, subject: UUID, ended: str, answer: Answer) -
 async def settle_due(workshop: Workshop, bank: Bank) -> int:
     """Take up what is due: payments, then refunds; returns how many there were."""
     async with workshop.begin() as work:
-        charges = (await open_books(work)).charges
-        payments = await charges.claim_payments(work.now, CLAIM_AT_ONCE)
-        refunds = await charges.claim_refunds(work.now, CLAIM_AT_ONCE)
+        payments = await (await open_books(work)).charges.claim_payments(work.now, CLAIM_AT_ONCE)
     await _side_by_side(payments, lambda payment: pursue_payment(workshop, bank, payment))
+    async with workshop.begin() as work:
+        refunds = await (await open_books(work)).charges.claim_refunds(work.now, CLAIM_AT_ONCE)
     await _side_by_side(refunds, lambda refund: pursue_refund(workshop, bank, refund))
     return len(payments) + len(refunds)
 
