@@ -14,6 +14,10 @@ from pathlib import Path
 
 import pytest
 
+# Their folders carry the packages' names: under importlib mode the first import of a test would make namespace packages
+# of the folders, unless the real packages are there first.
+import contracts  # noqa: F401
+import gateway  # noqa: F401
 from chassis.testing.databases import Databases
 from onecard_local.nats import NatsServer
 from onecard_local.ports import TestCell, claim_test_cell
