@@ -120,7 +120,7 @@ def faults(document: dict[str, Any]) -> list[str]:
     return found
 
 
-def test_what_is_committed_is_what_the_code_says(tmp_path: Path, files: dict[str, str]) -> None:
+def test_what_was_just_written_has_not_drifted(tmp_path: Path, files: dict[str, str]) -> None:
     """On a copy: whether the repository itself has drifted is what `make check` asks the program."""
     write(tmp_path, files)
     assert drift(tmp_path, files) == []
