@@ -70,9 +70,7 @@ class Bus:
         """Close the connection; whatever is in flight may be lost, which is all right."""
         self._stopping = True
         if self._connecting is not None:
-            self._connecting.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._connecting
+            await _end(self._connecting)
         if self._client is not None and not self._client.is_closed:
             with suppress(TimeoutError, errors.Error, OSError):
                 async with asyncio.timeout(2.0):
@@ -187,3 +185,13 @@ class Bus:
     async def _back(self) -> None:
         self._said = None
         log.info("nats %s: connected again", self._name)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancel until it ends, within a second: while nats-py closes a failed attempt it swallows a cancellation."""
+    for _ in range(20):
+        task.cancel()
+        done, _ = await asyncio.wait([task], timeout=0.05)
+        if done:
+            return
+    log.error("nats: an attempt to connect did not end")
