@@ -7,7 +7,7 @@ LOCALS="contracts chassis gateway identity-svc card-svc payment-svc scenario-svc
 FOLDERS=""; NAMES=""
 for d in $LOCALS; do
     extras=""
-    [ "$d" = chassis ] && extras="[web,store,bus,passwords]"
+    [ "$d" = chassis ] && extras="[web,store,bus]"
     FOLDERS="$FOLDERS ./$d$extras"
     NAMES="$NAMES --no-emit-package $(sed -n 's/^name = "\(.*\)"/\1/p' "$d/pyproject.toml")"
 done

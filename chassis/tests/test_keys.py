@@ -30,8 +30,6 @@ def test_keys_are_read_by_kind_with_the_current_one_last(folder: Path) -> None:
     private, publics = keys.private("journal/own"), keys.publics("journal/public/card")
     assert list(private) == list(publics) == list(keys.secrets("edges/gateway-card")) == ["2026-01", "2026-02"]
     publics["2026-02"].verify(b"block", private["2026-02"].sign(b"block"))
-    assert keys.kinds("edges") == ["gateway-card"]
-    assert keys.kinds("cid") == []
     assert keys.nats_seed() == "SUAEXAMPLE"
 
 

@@ -13,7 +13,6 @@ from contracts.document_number import (
     DocumentNumberError,
     ImpossibleBirthDate,
     NotEighteenCharacters,
-    Sex,
     UnknownArea,
     WrongCheckCharacter,
     check_character,
@@ -37,11 +36,10 @@ def test_the_examples_of_the_standard_are_valid(example: str) -> None:
 
 
 @given(numbers())
-def test_a_valid_number_tells_area_birth_and_sex(text: str) -> None:
+def test_a_valid_number_tells_area_and_birth(text: str) -> None:
     number = parse(text, TODAY)
     assert number.area == text[:6]
     assert f"{number.birth_date:%Y%m%d}" == text[6:14]
-    assert number.sex is (Sex.MALE if text[16] in "13579" else Sex.FEMALE)
 
 
 @given(numbers(), st.integers(0, 16), st.integers(1, 9))

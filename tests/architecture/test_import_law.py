@@ -50,7 +50,6 @@ PLANTED = (
     ("pure-domain", "scenario_svc.uses.domain", "asyncpg"),
     ("pure-domain", "identity_svc.people.domain", "cryptography"),
     ("crypto-in-one-place", "identity_svc.tokens.use_cases", "cryptography"),
-    ("crypto-in-one-place", "identity_svc.signin.use_cases", "argon2"),
     ("crypto-in-one-place", "contracts.edges", "cryptography"),
     ("crypto-in-one-place", "chassis.keys", "cryptography"),
     ("tokens-in-three-places", "payment_svc.ledger.adapters", "jwt"),

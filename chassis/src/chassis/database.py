@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
-from sqlalchemy import MetaData
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -20,19 +19,6 @@ SESSION_BOUNDS = {
     "timezone": "UTC",
 }
 """Set on each session. A stopped process must not keep a cursor or an aggregate locked (journal.md, section 4)."""
-
-NAMING = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-    "pk": "pk_%(table_name)s",
-}
-
-
-def new_metadata() -> MetaData:
-    """Return the MetaData for a service's tables, with predictable names for what migrations must find again."""
-    return MetaData(naming_convention=NAMING)
 
 
 def create_engine(url: str, *, pool_size: int = 8) -> AsyncEngine:

@@ -5,7 +5,6 @@ ends of the edge know. Invariant: a token opens one operation of one service, an
 `contracts.edges`. A keyed hash instead of a signature because the gateway makes one for every request.
 """
 
-import base64
 import hashlib
 import hmac
 import json
@@ -15,6 +14,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from chassis.crypto.encoding import from_base64url, to_base64url
 from chassis.errors import Unauthenticated
 from contracts.edges import ANY_ROUTE, operations_between
 
@@ -68,8 +68,8 @@ def encode(caller: Caller, *, callee: str, operation: str, kid: str, secret: byt
         "iat": now_ms,
         "exp": now_ms + LIFETIME_MS,
     }
-    body = _b64(json.dumps(claims, separators=(",", ":")).encode())
-    return body + "." + _b64(hmac.digest(secret, body.encode(), hashlib.sha256))
+    body = to_base64url(json.dumps(claims, separators=(",", ":")).encode())
+    return body + "." + to_base64url(hmac.digest(secret, body.encode(), hashlib.sha256))
 
 
 def decode(
@@ -91,10 +91,10 @@ def _open(
     if len(token) > _MAX_BYTES:
         raise ValueError("too long")
     body, _, tag = token.partition(".")
-    claims: dict[str, Any] = json.loads(_unb64(body))
+    claims: dict[str, Any] = json.loads(from_base64url(body))
     service = claims["iss"]
     expected = hmac.digest(secrets[service][claims["kid"]], body.encode(), hashlib.sha256)
-    if not hmac.compare_digest(expected, _unb64(tag)):
+    if not hmac.compare_digest(expected, from_base64url(tag)):
         raise ValueError("wrong tag")
     allowed = operations_between(service, callee)
     if operation not in allowed and not allowed >= ANY_ROUTE:
@@ -114,14 +114,3 @@ def _open(
         acr=claims["acr"],
         jti=claims["jti"],
     )
-
-
-def _b64(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-def _unb64(text: str) -> bytes:
-    raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    if _b64(raw) != text:
-        raise ValueError("not canonical base64url")
-    return raw

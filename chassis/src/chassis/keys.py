@@ -39,13 +39,6 @@ class KeyFolder:
         """Read <kind>/<kid>.key (32 bytes as base64url), in the order of their ids."""
         return self._read(kind, ".key", _secret)
 
-    def kinds(self, under: str) -> list[str]:
-        """Name the folders inside `under`, for example the edges "gateway-card"; none when it is not there."""
-        folder = self.path / under
-        if not folder.is_dir():
-            return []
-        return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-
     def nats_seed(self) -> str:
         """Read the seed that this process signs in to NATS with."""
         return self._bytes(self.path / "nats.seed").decode("ascii", "replace").strip()

@@ -7,7 +7,6 @@ Standard library only. That a number is valid says nothing of whether anyone has
 import re
 from dataclasses import dataclass, field
 from datetime import date
-from enum import StrEnum
 from typing import Final
 
 _FORM = re.compile(r"[1-9][0-9]{16}[0-9X]", re.ASCII)
@@ -26,13 +25,6 @@ PROVINCES: Final = frozenset((
 ))
 # fmt: on
 """First two digits in GB/T 2260; 83 is in residence permits of Taiwan residents."""
-
-
-class Sex(StrEnum):
-    """What the 17th digit says: odd is male, even is female."""
-
-    MALE = "male"
-    FEMALE = "female"
 
 
 class DocumentNumberError(ValueError):
@@ -74,11 +66,6 @@ class DocumentNumber:
     def birth_date(self) -> date:
         """The birth date in the number."""
         return date(int(self.text[6:10]), int(self.text[10:12]), int(self.text[12:14]))
-
-    @property
-    def sex(self) -> Sex:
-        """The sex in the number."""
-        return Sex.MALE if int(self.text[16]) % 2 else Sex.FEMALE
 
     def masked(self) -> str:
         """Area's province and last character only, as may be shown and logged."""

@@ -48,11 +48,6 @@ class FieldKeys:
             (algorithm, key.kid): cipher(key.value) for algorithm, cipher in CIPHERS.items() for key in keys.values()
         }
 
-    @property
-    def current_kid(self) -> str:
-        """The id of the key that seals; rows under another id can be sealed anew."""
-        return self._current
-
     def seal(self, plaintext: bytes, associated: bytes) -> bytes:
         """Encrypt for exactly one place; `associated` names it (b"person:<id>:phone") and is never empty."""
         nonce, encrypted = self._encrypt(plaintext, associated)
@@ -94,18 +89,6 @@ class FieldKeys:
             return cipher.decrypt(body[:NONCE_BYTES], body[NONCE_BYTES:], bound)
         except InvalidTag:
             raise CannotOpen from None
-
-
-class FieldKey(FieldKeys):
-    """The same with a single key."""
-
-    def __init__(self, key: SecretKey) -> None:
-        super().__init__({key.kid: key})
-
-
-def kid_of(sealed: bytes) -> str:
-    """Name the key that sealed these bytes, to find rows that a rotation has still to seal anew."""
-    return _split(sealed)[0]
 
 
 def _header(algorithm: int, kid: str) -> bytes:

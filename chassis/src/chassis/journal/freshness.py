@@ -18,10 +18,6 @@ class Freshness:
     age_s: float  # everything confirmed at the source longer ago than this has been applied here
     unknown: bool  # an event of this key could not be applied: fail closed, whatever the age
 
-    def is_within(self, max_age_s: float) -> bool:
-        """Whether the projection may be relied on."""
-        return not self.unknown and self.age_s <= max_age_s
-
 
 def columns(source: str, key: str) -> str:
     """Write the columns `age_s` and `unknown` for a consumer's own query, so that value and both are of one moment.

@@ -10,13 +10,14 @@ from typing import Any, Protocol
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import iter_route_contexts
+from prometheus_client import REGISTRY
 
+from chassis.journal.measures import JournalCollector
 from chassis.runtime import Runtime
 from chassis.web import refusals
 from chassis.web.guard import caller_of
 from chassis.web.measuring import Measuring
 from chassis.web.models import ProblemModel
-
 
 BODY_LIMIT = 1_000_000
 
@@ -98,6 +99,10 @@ def service_app(
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(runtime.close)
+            if "journal" in state:
+                measures = JournalCollector(state["journal"])
+                REGISTRY.register(measures)
+                stack.callback(REGISTRY.unregister, measures)
             for thing in closing:
                 stack.push_async_callback(thing.close)
             for part in parts:

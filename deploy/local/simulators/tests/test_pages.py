@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +10,8 @@ import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, sync_playwright
+
+from chassis.testing.waiting import until_answering
 
 CHROMIUM = "/usr/bin/chromium"
 
@@ -25,7 +26,7 @@ def served(free_port: Callable[[], int], tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("simulators")
     process = subprocess.Popen([sys.executable, "-m", "simulators"], cwd=folder, env=environment)
     try:
-        _wait_until_ready(f"http://127.0.0.1:{health_port}/readyz")
+        until_answering(f"http://127.0.0.1:{health_port}/readyz")
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
@@ -58,14 +59,3 @@ def test_no_page_has_an_accessibility_fault(served: str, tmp_path: Path) -> None
 
 def _faults(page: Page) -> list[str]:
     return [violation["id"] for violation in Axe().run(page).response["violations"]]
-
-
-def _wait_until_ready(url: str) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            if httpx.get(url).status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.05)
-    raise AssertionError(f"{url} did not become ready")

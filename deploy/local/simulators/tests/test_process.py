@@ -4,11 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+
+from chassis.testing.waiting import until_answering
 
 
 def test_the_process_serves_and_stops(free_port: Callable[[], int], tmp_path: Path) -> None:
@@ -21,7 +22,7 @@ def test_the_process_serves_and_stops(free_port: Callable[[], int], tmp_path: Pa
     }
     process = subprocess.Popen([sys.executable, "-m", "simulators"], cwd=tmp_path, env=environment)
     try:
-        _wait_until_ready(f"http://127.0.0.1:{health_port}/readyz")
+        until_answering(f"http://127.0.0.1:{health_port}/readyz")
         assert httpx.get(f"http://127.0.0.1:{port}/gate").status_code == 200
         order = {"id": "d-1", "kind": "debit", "account": "a-1", "merchant": "m-1", "amount_fen": 100}
         assert httpx.post(f"http://127.0.0.1:{port}/bank/instructions", json=order).json()["state"] == "confirmed"
@@ -39,14 +40,3 @@ def test_it_does_not_start_in_production(tmp_path: Path) -> None:
     ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 1
     assert "ONECARD_ENV" in ran.stderr
-
-
-def _wait_until_ready(url: str) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            if httpx.get(url).status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.05)
-    raise AssertionError(f"{url} did not become ready")
