@@ -44,7 +44,7 @@ OFFERED_FOR_S = 6.0
 WARM_S = 1.0
 COMMAND = "python tests/bench/events.py"
 PROJECTION = """
-CREATE TABLE projection (card text PRIMARY KEY, state text NOT NULL, version bigint NOT NULL, seen bigint NOT NULL);
+CREATE TABLE projection (card text PRIMARY KEY, state text NOT NULL, version bigint NOT NULL);
 GRANT SELECT, INSERT, UPDATE ON projection TO bench_app;
 """
 JETSTREAM = 'jetstream {{ store_dir: "{folder}", sync_interval: always }}\nmax_payload: 1MB\n'

@@ -33,13 +33,12 @@ WRITERS = 16
 SUBJECT = "bench.events"
 
 UPSERT = """
-INSERT INTO projection (card, state, version, seen)
-SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[])
-ON CONFLICT (card) DO UPDATE SET state = excluded.state, version = excluded.version, seen = excluded.seen
+INSERT INTO projection (card, state, version) SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[])
+ON CONFLICT (card) DO UPDATE SET state = excluded.state, version = excluded.version
 """
 UPSERT_ONE = """
-INSERT INTO projection (card, state, version, seen) VALUES ($1, $2, $3, $4)
-ON CONFLICT (card) DO UPDATE SET state = excluded.state, version = excluded.version, seen = excluded.seen
+INSERT INTO projection (card, state, version) VALUES ($1, $2, $3)
+ON CONFLICT (card) DO UPDATE SET state = excluded.state, version = excluded.version
 """
 
 
@@ -80,10 +79,10 @@ SPAN, BATCH = Span(), list[int]()
 
 async def project(work: Work, events: Sequence[Received]) -> None:
     """Keep the newest state of each card with one statement for the batch."""
-    newest: dict[str, tuple[str, str, int, int]] = {}
+    newest: dict[str, tuple[str, str, int]] = {}
     for event in events:
         said = json.loads(event.body)["data"]
-        newest[said["card"]] = (said["card"], said["state"], said["version"], event.position)
+        newest[said["card"]] = (said["card"], said["state"], said["version"])
         BATCH.append(said["version"])
     connection = await work.asyncpg()
     await connection.execute(UPSERT, *(list(column) for column in zip(*newest.values(), strict=True)))
@@ -94,7 +93,7 @@ async def project_one_by_one(work: Work, events: Sequence[Received]) -> None:
     connection = await work.asyncpg()
     for event in events:
         said = json.loads(event.body)["data"]
-        await connection.execute(UPSERT_ONE, said["card"], said["state"], said["version"], event.position)
+        await connection.execute(UPSERT_ONE, said["card"], said["state"], said["version"])
         BATCH.append(said["version"])
 
 

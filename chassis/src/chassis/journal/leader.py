@@ -215,14 +215,15 @@ class Leader:
         )
 
     async def _seal_up_to(self, connection: Any, horizon: Horizon) -> bool:
-        to_id = self._last.to_id if self._last else 0
-        worked = False
-        while horizon.upto > to_id:
-            rows, more = await _bounded(sealing.next_rows(connection, to_id, horizon.upto))
-            cut_as_of = self._last.as_of if self._last else 0
-            to_id = rows[-1].id if more else horizon.upto
-            await self._seal(connection, rows, to_id=to_id, as_of=cut_as_of if more else horizon.as_of)
-            worked = True
+        after = self._last.to_id if self._last else 0
+        worked = horizon.upto > after
+        if worked:
+            async for rows, more in sealing.cut(connection, after, horizon.upto):
+                as_of = self._last.as_of if self._last else 0
+                if more:
+                    await self._seal(connection, rows, to_id=rows[-1].id, as_of=as_of)
+                else:
+                    await self._seal(connection, rows, to_id=horizon.upto, as_of=horizon.as_of)
         self.state.as_of = horizon.as_of
         return worked
 

@@ -3,6 +3,7 @@
 Invariant: a block is written only by the holder of the term that it names, and never twice.
 """
 
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from chassis.journal.chain import BLOCK_MAX_BYTES, BLOCK_MAX_ROWS, GENESIS, ROW_OVERHEAD_BYTES, Block, SealedRow
@@ -21,15 +22,8 @@ _MOVE_SEQUENCE = """
 SELECT CASE WHEN nextval('journal_row_id_seq') <= $1 THEN setval('journal_row_id_seq', $1) END
 """
 
-_NEXT_ROWS = f"""
-SELECT {ROW_COLUMNS} FROM (
-    SELECT *, sum(octet_length(coalesce(body, '')) + octet_length(topic) + octet_length(key) + {ROW_OVERHEAD_BYTES})
-              OVER (ORDER BY id) AS bytes
-    FROM (SELECT * FROM journal_row WHERE id > $1 AND id <= $2 ORDER BY id LIMIT {BLOCK_MAX_ROWS + 1}) AS ahead
-) AS measured
-WHERE bytes <= {BLOCK_MAX_BYTES}
-ORDER BY id
-"""
+_PAGE_ROWS = BLOCK_MAX_ROWS + 1
+_PAGE = f"SELECT {ROW_COLUMNS} FROM journal_row WHERE id > $1 AND id <= $2 ORDER BY id LIMIT {_PAGE_ROWS}"
 
 _SEAL = f"""
 WITH mine AS (UPDATE journal_lease SET beat = $3 WHERE term = $2 RETURNING term)
@@ -55,16 +49,34 @@ async def move_sequence(connection: Any, to_id: int) -> None:
     await connection.execute(_MOVE_SEQUENCE, to_id)
 
 
-async def next_rows(connection: Any, after: int, upto: int) -> tuple[list[SealedRow], bool]:
-    """Return the rows of the next block in the order of ids, and whether there are more up to `upto`."""
-    records = await connection.fetch(_NEXT_ROWS, after, upto)
-    rows = [SealedRow._make(record) for record in records[:BLOCK_MAX_ROWS]]
-    if len(records) > BLOCK_MAX_ROWS:
-        return rows, True
-    last = rows[-1].id if rows else after
-    return rows, await connection.fetchval(
-        "SELECT EXISTS (SELECT FROM journal_row WHERE id > $1 AND id <= $2)", last, upto
-    )
+async def cut(connection: Any, after: int, upto: int) -> AsyncIterator[tuple[list[SealedRow], bool]]:
+    """Yield the rows of each next block in the order of ids, and whether there are more up to `upto`.
+
+    Rows below a settled horizon change no more, so what was read beyond one block is kept for the next.
+    """
+    ahead: list[SealedRow] = []
+    whole = False
+    while True:
+        while not whole and len(ahead) <= BLOCK_MAX_ROWS:
+            page = await connection.fetch(_PAGE, ahead[-1].id if ahead else after, upto)
+            ahead += map(SealedRow._make, page)
+            whole = len(page) < _PAGE_ROWS
+        fit = _fit(ahead)
+        rows, ahead = ahead[:fit], ahead[fit:]
+        after = rows[-1].id if rows else after
+        yield rows, bool(ahead)
+        if not ahead:
+            return
+
+
+def _fit(rows: Sequence[SealedRow]) -> int:
+    """How many of the rows one block takes; at least one."""
+    size = 0
+    for count, row in enumerate(rows[:BLOCK_MAX_ROWS]):
+        size += len(row.body or b"") + len(row.topic) + len(row.key) + ROW_OVERHEAD_BYTES
+        if size > BLOCK_MAX_BYTES and count:
+            return count
+    return min(len(rows), BLOCK_MAX_ROWS)
 
 
 async def insert_block(connection: Any, block: Block) -> None:
