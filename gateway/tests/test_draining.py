@@ -72,6 +72,26 @@ async def test_a_long_answer_under_way_is_finished_and_an_idle_client_does_not_h
     assert time.monotonic() - began < 5
 
 
+async def test_a_request_that_crosses_the_stop_on_a_kept_connection_is_still_answered(tmp_path: Path) -> None:
+    async with Door(tmp_path, ONECARD_LIMIT_DRAIN_WAIT_S="2") as door:
+        token = door.issuer.token(citizen=uuid4())
+        request = f"GET /v1/cards/c1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+        writer.write(request)
+        assert (await read_reply(reader)).status == 200
+
+        door.process.terminate()
+        async with asyncio.timeout(3):
+            while (await door.get("/")).status:  # until nobody new is let in
+                pass
+        writer.write(request)
+        reply = await read_reply(reader)
+        writer.close()
+        await door.process.wait()
+
+    assert (reply.status, reply.headers["connection"]) == (200, "close")
+
+
 async def test_readiness_goes_first(tmp_path: Path) -> None:
     async with Door(tmp_path) as door:
         door.services.script = lambda _seen: Answer(delay_s=1.0)

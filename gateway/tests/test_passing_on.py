@@ -181,11 +181,12 @@ async def test_a_read_is_sent_again_when_the_pooled_connection_was_stale(door: D
     assert len(door.services.seen) == 3
 
 
-async def test_a_write_is_never_sent_again(door: Door, token: str) -> None:
+@pytest.mark.parametrize(("path", "body"), [("/v1/cards", b"{}"), ("/v1/cards/c1/enabling", None)])
+async def test_a_write_is_never_sent_again(door: Door, token: str, path: str, body: bytes | None) -> None:
     await door.get("/v1/cards/c1", token)
     door.services.on_head = lambda _seen, upstream: upstream.transport.abort()
 
-    reply = await door.send("POST", "/v1/cards", token, b"{}")
+    reply = await door.send("POST", path, token, body)
 
     assert (reply.status, reply.json()["code"]) == (504, "timeout")
     assert reply.json()["safe_to_retry"]

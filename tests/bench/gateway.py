@@ -148,7 +148,7 @@ def write_files(folder: Path, door: Door) -> Path:
     """Write keys, answers, tokens and the script of the load; returns the script."""
     issuer = door.issuer
     (folder / "keys.json").write_text(json.dumps({"keys": [issuer.key.public.to_jwk()]}))
-    (folder / "none.json").write_text('{"revocations":[],"more":false}')
+    (folder / "none.json").write_text('{"entries":[],"newest":0,"more":false}')
     (folder / "body.json").write_text(BODY)
     (folder / "public.pem").write_bytes(issuer.key.public.to_pem())
     tokens = [issuer.token(citizen=uuid4(), client_id=f"channel-{n % CLIENTS}") for n in range(TOKENS)]

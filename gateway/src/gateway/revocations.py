@@ -159,12 +159,14 @@ class Poller:
         after = self._copy.after()
         for _ in range(PAGES_MAX):
             answer = json.loads(await self._ask(f"/internal/revocations?after={after}", "identity.revocations"))
-            entries = answer["revocations"]
-            highest = self._copy.take(entries)
-            if not entries or not answer.get("more", False) or highest <= after:
+            highest = self._copy.take(answer["entries"])
+            if not answer["more"]:
+                self._copy.complete(asked_s)
+                return
+            if highest <= after:
                 break
             after = highest
-        self._copy.complete(asked_s)
+        raise ValueError("the revocation list has no end")
 
     async def _read_keys(self) -> None:
         answer = json.loads(await self._ask("/internal/keys", "identity.keys"))

@@ -258,7 +258,11 @@ class Services:
             return Answer(body=json.dumps({"keys": [self.issuer.key.public.to_jwk()]}).encode())
         after = int(seen.target.rpartition("=")[2])
         entries = [entry for entry in self.revocations if entry["n"] > after]
-        return Answer(body=json.dumps({"revocations": entries, "more": False}).encode())
+        return Answer(
+            body=json.dumps(
+                {"entries": entries[:2], "newest": len(self.revocations), "more": len(entries) > 2}
+            ).encode()
+        )
 
 
 @dataclass

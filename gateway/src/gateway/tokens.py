@@ -174,6 +174,8 @@ class TokenVerifier:
             acting = acting or person
             named.append((f"person:{person}", issued_ms))
             named.append((f"binding:{_text(act['binding'])}", issued_ms))
+            if "client_id" in act:
+                named.append((f"client:{_client(act['client_id'])}", issued_ms))
             act = act.get("act")
         raise ValueError("the chain of actors is not well-formed")
 
