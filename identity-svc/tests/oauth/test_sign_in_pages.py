@@ -11,7 +11,6 @@ from contracts.document_number import check_character
 from ..conftest import somebody
 from .conftest import REAL_PERSON, Browser, OAuth, answer_of, counting_statements
 
-
 OF_THE_SENDER = ("UPDATE sms_outbox", "DELETE FROM sms_outbox")
 """What the loop beside the requests does whenever it comes round."""
 

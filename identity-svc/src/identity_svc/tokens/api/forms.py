@@ -99,6 +99,7 @@ def _basic(header: str) -> tuple[str, str]:
         client_id, colon, secret = base64.b64decode(value.strip(), validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
         raise InvalidClient("The Authorization header cannot be read.") from None
-    if not colon or "\0" in value:
+    client_id, secret = unquote_plus(client_id), unquote_plus(secret)
+    if not colon or "\0" in client_id + secret:
         raise InvalidClient("The Authorization header cannot be read.")
-    return unquote_plus(client_id), unquote_plus(secret)
+    return client_id, secret
