@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+import structlog
 from fastapi import FastAPI
 from sqlalchemy import text
 
@@ -27,6 +28,12 @@ from simulators.face import face_routes
 from simulators.people import People, Person, by_rule
 from simulators.register import register_routes
 from simulators.sms import sms_routes
+
+# Without this a defect is drawn with all its variables, which takes minutes when fifty requests meet one at once.
+structlog.configure(
+    processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+)
 
 StartIdentity = Callable[..., AbstractAsyncContextManager["IdentityService"]]
 

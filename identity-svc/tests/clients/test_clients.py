@@ -5,14 +5,25 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 
 from chassis.testing.service import caller, running
 from identity_svc.app import create_app
-from identity_svc.clients.domain import KINDS_WITH_CITIZENS, SCOPES_OF_KIND, ClientKind
+from identity_svc.clients.domain import (
+    KINDS_WITH_CITIZENS,
+    SCOPES_OF_KIND,
+    Client,
+    ClientKind,
+    RedirectUriRefused,
+    ScopeNotForKind,
+    Wish,
+)
+from identity_svc.clients.domain import register as decide
 from identity_svc.clients.use_cases import authenticate_client, find_active_client
 
 from ..conftest import IdentityService, StartIdentity
@@ -32,6 +43,11 @@ async def register(identity: IdentityService, *, key: str = "k", **other: Any) -
     return await identity.api.call("POST", "/v1/clients", CHANNEL | other, by=OPERATOR, key=key)
 
 
+def new_client(wish: Wish, *, sandbox_host: str | None = None) -> Client:
+    """Decide on a wish as an operator's request would."""
+    return decide(wish, new_id=uuid4(), client_id=None, sandbox_host=sandbox_host, now=datetime(2026, 3, 2, tzinfo=UTC))
+
+
 async def authenticated(identity: IdentityService, client_id: str, secret: str, *, sandbox: bool = True) -> bool:
     """Whether a client proves who it is."""
     state = identity.api.app.state
@@ -49,7 +65,8 @@ async def test_a_client_is_registered_and_proves_itself_by_its_secret(identity: 
     assert client["sector"] == client["client_id"]
     assert await authenticated(identity, client["client_id"], client["client_secret"])
     assert not await authenticated(identity, client["client_id"], client["client_secret"] + "x")
-    assert not await authenticated(identity, "nobody", client["client_secret"])
+    for nobody in ("nobody", "", "a\u0000", "a" * 5_000):
+        assert not await authenticated(identity, nobody, client["client_secret"])
     (told,) = await identity.said("identity.client.registered.v1")
     assert told["data"] == {"client_id": client["client_id"], "kind": "channel", "status": "active", "version": 1}
 
@@ -69,15 +86,22 @@ async def test_a_secret_is_shown_once_and_stored_nowhere(identity: IdentityServi
 
 
 @pytest.mark.parametrize("kind", list(ClientKind))
-async def test_no_kind_is_given_a_scope_of_another(identity: IdentityService, kind: ClientKind) -> None:
-    redirects = CHANNEL["redirect_uris"] if kind in KINDS_WITH_CITIZENS else []
-    every = sorted(frozenset[str]().union(*SCOPES_OF_KIND.values()))
-    for scope in every:
-        answer = await register(identity, key=scope, kind=kind, scopes=[scope], redirect_uris=redirects)
+def test_no_kind_is_given_a_scope_of_another(kind: ClientKind) -> None:
+    for scope in frozenset[str]().union(*SCOPES_OF_KIND.values()):
+        wish = Wish(name="Example", kind=kind, scopes=(scope,))
         if scope in SCOPES_OF_KIND[kind]:
-            assert answer.status_code == 201, (kind, scope)
+            assert new_client(wish).scopes == (scope,)
         else:
-            assert (answer.status_code, answer.json()["code"]) == (422, "scope-not-for-kind"), (kind, scope)
+            with pytest.raises(ScopeNotForKind) as refused:
+                new_client(wish)
+            assert refused.value.field == "scopes.0"
+
+
+async def test_a_scope_that_is_not_for_its_kind_is_refused_by_the_api(identity: IdentityService) -> None:
+    refused = await register(identity, scopes=["openid", "terminal"])
+    assert (refused.status_code, refused.json()["code"]) == (422, "scope-not-for-kind")
+    assert refused.json()["field"] == "scopes.1"
+    assert await identity.count("client") == 0
 
 
 def test_terminals_and_operators_never_act_for_citizens() -> None:
@@ -102,15 +126,23 @@ def test_terminals_and_operators_never_act_for_citizens() -> None:
         "https://渠道.example/callback",
     ],
 )
-async def test_a_citizen_is_not_sent_to_an_odd_address(identity: IdentityService, uri: str) -> None:
-    refused = await register(identity, redirect_uris=["https://channel.example/ok", uri])
-    assert (refused.status_code, refused.json()["code"]) == (422, "redirect-uri-refused")
-    assert refused.json()["field"] == "redirect_uris.1"
+def test_a_citizen_is_not_sent_to_an_odd_address(uri: str) -> None:
+    with pytest.raises(RedirectUriRefused) as refused:
+        new_client(Wish(name="Example", kind=ClientKind.CHANNEL, redirect_uris=("https://channel.example/ok", uri)))
+    assert refused.value.field == "redirect_uris.1"
 
 
 @pytest.mark.parametrize("uri", ["http://localhost:8090/callback", "http://127.0.0.1/x", "http://[::1]:9/x"])
-async def test_the_own_machine_needs_no_https(identity: IdentityService, uri: str) -> None:
-    assert (await register(identity, redirect_uris=[uri])).status_code == 201
+def test_the_own_machine_needs_no_https(uri: str) -> None:
+    assert new_client(Wish(name="Example", kind=ClientKind.CHANNEL, redirect_uris=(uri,))).redirect_uris == (uri,)
+
+
+def test_only_a_sandbox_sends_citizens_to_its_own_host_without_https() -> None:
+    wish = Wish(name="Example", kind=ClientKind.CHANNEL, redirect_uris=("http://192.0.2.7:8090/callback",))
+    assert new_client(wish, sandbox_host="192.0.2.7").redirect_uris == wish.redirect_uris
+    for host in (None, "192.0.2.8"):
+        with pytest.raises(RedirectUriRefused):
+            new_client(wish, sandbox_host=host)
 
 
 async def test_a_terminal_has_no_redirect_address(identity: IdentityService) -> None:
@@ -220,20 +252,17 @@ async def test_the_first_operator_is_made_once_and_its_secret_printed_once(ident
     assert len(await identity.said("identity.client.registered.v1")) == 1
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("kind", "citizen"),
-        ("name", ""),
-        ("name", "a\u0000b"),
-        ("sector", "Other Sector"),
-        ("audiences", ["http://platform.example"]),
-        ("scopes", ["openid profile"]),
-        ("redirect_uris", ["https://channel.example/"] * 21),
-        ("unknown", "x"),
-    ],
-)
-async def test_a_wrong_field_is_named(identity: IdentityService, field: str, value: Any) -> None:
-    refused = await register(identity, **{field: value})
-    assert refused.status_code == 422
-    assert refused.json()["field"].split(".")[0] == field
+async def test_a_wrong_field_is_named(identity: IdentityService) -> None:
+    wrong = {
+        "kind": "citizen",
+        "name": "a\u0000b",
+        "sector": "Other Sector",
+        "audiences": ["http://platform.example"],
+        "scopes": ["openid profile"],
+        "redirect_uris": ["https://channel.example/"] * 21,
+        "unknown": "x",
+    }
+    for field, value in wrong.items():
+        refused = await register(identity, **{field: value})
+        assert refused.status_code == 422, field
+        assert refused.json()["field"].split(".")[0] == field

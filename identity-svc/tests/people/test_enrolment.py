@@ -1,8 +1,11 @@
 """Enrolment: only the holder of the registered phone ever learns whether a number is known."""
 
 import asyncio
+import hashlib
+import json
 import statistics
 import time
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -14,6 +17,7 @@ from chassis.testing.waiting import until
 from identity_svc.messages.adapters import SmsProvider
 from identity_svc.messages.store import SmsOutbox
 from identity_svc.messages.use_cases import LEASE, send_due_messages
+from identity_svc.people.domain import Claim, RegisterAnswer
 from identity_svc.people.use_cases import forget_old_enrolments
 from simulators.people import Person
 
@@ -32,6 +36,16 @@ async def all_rows(identity: IdentityService) -> dict[str, list[str]]:
         # The leader beats in the first two; the last is the migrations' own.
         if table not in ("journal_lease", "journal_block", "alembic_version")
     }
+
+
+async def a_try_has_failed(identity: IdentityService) -> None:
+    """Wait until the only message was tried and put off."""
+
+    async def put_off() -> bool:
+        rows = await identity.rows("SELECT due_at, tries FROM sms_outbox")
+        return bool(rows) and rows[0].tries > 0 and (rows[0].due_at - identity.clock()).total_seconds() < 3
+
+    await until(put_off, what="a failed try")
 
 
 async def test_a_match_sends_a_code_to_the_registered_phone_which_completes_the_enrolment(
@@ -253,16 +267,43 @@ async def test_no_table_shows_who_enrolled(identity: IdentityService) -> None:
         assert secret.encode().hex() not in stored
 
 
+async def test_what_idempotency_remembers_cannot_be_tried_against_guesses(identity: IdentityService) -> None:
+    person = somebody(126)
+    await identity.enrol(person, key="one")
+    (row,) = await identity.rows("SELECT body_hash FROM idempotency")
+    guessed = hashlib.sha256(json.dumps(claim_of(person)).encode()).digest()
+    assert guessed not in row.body_hash
+    assert len(row.body_hash) > len(guessed)
+
+
+async def test_no_transaction_is_open_while_the_register_is_asked(start_identity: StartIdentity) -> None:
+    async with start_identity(sms_every_s=10.0) as identity:
+        state = identity.api.app.state
+        asked: list[Claim] = []
+
+        async def no_connection_is_in_use() -> bool:
+            return bool(state.runtime.engine.pool.checkedout() == 0)
+
+        class Watching:
+            """The real register, asked only when the request holds no connection (the loops give theirs back)."""
+
+            async def check(self, claim: Claim) -> RegisterAnswer:
+                await until(no_connection_is_in_use, within_s=2.0)
+                asked.append(claim)
+                answer: RegisterAnswer = await desk.register.check(claim)
+                return answer
+
+        desk = state.enrolment_desk
+        state.enrolment_desk = replace(desk, register=Watching())
+        assert (await identity.enrol(somebody(127))).status_code == 202
+        assert len(asked) == 1
+
+
 async def test_a_message_that_the_provider_did_not_take_is_sent_later(identity: IdentityService) -> None:
     person = somebody(120)
     await identity.world.post("/sms/mode", json={"mode": "down"})
     assert (await identity.enrol(person)).status_code == 202
-
-    async def was_tried() -> bool:
-        rows = await identity.rows("SELECT due_at, tries FROM sms_outbox")
-        return bool(rows) and rows[0].tries > 0 and (rows[0].due_at - identity.clock()).total_seconds() < 3
-
-    await until(was_tried, what="a failed try")
+    await a_try_has_failed(identity)
     assert await identity.inbox(person.phone) == []
     await identity.world.delete("/sms/mode")
     identity.clock.move(seconds=3)
@@ -291,6 +332,7 @@ async def test_a_code_that_could_not_be_sent_in_time_is_not_sent_at_all(identity
     person = somebody(125)
     await identity.world.post("/sms/mode", json={"mode": "down"})
     await identity.enrol(person)
+    await a_try_has_failed(identity)
     identity.clock.move(minutes=10)
     await identity.world.delete("/sms/mode")
     await until(identity.outbox_is_empty)
@@ -308,21 +350,16 @@ async def test_ended_enrolments_are_forgotten(identity: IdentityService) -> None
     assert await identity.count("enrolment") == 0
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("phone", "12345"),
-        ("phone", "19900000001\n"),
-        ("name", ""),
-        ("name", "\u0000"),
-        ("name", "甲" * 51),
-        ("document_number", ""),
-        ("document_number", "1" * 33),
-    ],
-)
-async def test_a_wrong_field_is_named(identity: IdentityService, field: str, value: str) -> None:
-    refused = await identity.enrol(somebody(123), **{field: value})
-    assert (refused.status_code, refused.json()["field"]) == (422, field)
+async def test_a_wrong_field_is_named(identity: IdentityService) -> None:
+    wrong = {
+        "phone": ["12345", "19900000001\n", "+8619900000001"],
+        "name": ["", " ", "\u0000", "甲" * 51],
+        "document_number": ["", "1" * 33],
+    }
+    for field, values in wrong.items():
+        for value in values:
+            refused = await identity.enrol(somebody(123), **{field: value})
+            assert (refused.status_code, refused.json()["field"]) == (422, field), (field, value)
 
 
 async def test_without_a_key_nothing_is_begun(identity: IdentityService) -> None:

@@ -4,6 +4,7 @@ Invariant: a client never holds a scope that its kind is not meant for, and a ci
 that was registered letter by letter.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,6 +17,7 @@ from chassis.errors import Conflict, NotFound, Unprocessable
 
 SANDBOX_PREFIX: Final = "sbx_"
 """What stands before every id or secret that may be known to anybody; production takes none of them."""
+CLIENT_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 

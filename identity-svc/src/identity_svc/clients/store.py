@@ -17,6 +17,7 @@ from chassis.crypto.keyed_hash import KeyedHashes
 from chassis.keys import KeyFolder
 from chassis.pagination import Page, Place, page_of
 from identity_svc.clients.domain import (
+    CLIENT_ID,
     SANDBOX_PREFIX,
     Client,
     ClientExists,
@@ -85,7 +86,9 @@ class ClientStore:
         return found[0] if found else None
 
     async def find_with_secret(self, client_id: str) -> tuple[Client, bytes] | None:
-        """Return a client and the hash of its secret, or None."""
+        """Return a client and the hash of its secret, or None; what cannot be an id is nobody's."""
+        if not CLIENT_ID.fullmatch(client_id):
+            return None
         row = (await self._session.execute(_BY_CLIENT_ID, {"client_id": client_id})).one_or_none()
         return (_client(row), row.secret_hash) if row else None
 

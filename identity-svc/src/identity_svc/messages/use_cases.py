@@ -56,6 +56,6 @@ async def _taken(provider: SmsProvider, sms: Sms) -> bool:
     try:
         await provider.send(sms)
     except OutsideDown as down:
-        _log.warning("sms not taken", message=str(sms.id), reason=str(down))
+        _log.warning("sms not taken", sms=str(sms.id), reason=str(down))
         return False
     return True

@@ -80,6 +80,7 @@ class PersonalData:
     document_numbers: KeyedHashes
     codes: KeyedHashes
     limits: KeyedHashes
+    bodies: KeyedHashes  # of requests that hold personal data: what idempotency remembers of them
 
     @classmethod
     def from_folder(cls, keys: KeyFolder) -> Self:
@@ -90,6 +91,7 @@ class PersonalData:
             document_numbers=KeyedHashes(hash_keys, "document-number"),
             codes=KeyedHashes(hash_keys, "one-time-code"),
             limits=KeyedHashes(hash_keys, "limit"),
+            bodies=KeyedHashes(hash_keys, "request-body"),
         )
 
     def code_hash(self, about: UUID, code: str) -> bytes:

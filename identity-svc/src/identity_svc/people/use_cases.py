@@ -5,7 +5,7 @@ text message queued. No transaction is open while the register is asked, and not
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -65,6 +65,8 @@ async def enrol(
     desk: EnrolmentDesk, workshop: Workshop, caller: Caller, request: KeyedRequest, claim: Claim
 ) -> EnrolmentBegun:
     """Begin an enrolment. Refusals: TooManyEnrolments, RegisterUnavailable; neither tells whether anybody is known."""
+    # A plain hash of a body with a number, a name and a phone could be tried against guesses.
+    request = replace(request, body_hash=desk.personal.bodies.current(request.body_hash))
     async with workshop.begin(caller) as work:
         try:
             return await once(work, request, _not_seen_before, lambda known: _begun(desk, work, known))
