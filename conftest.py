@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import structlog
 
 # Their folders carry the packages' names: under importlib mode the first import of a test would make namespace packages
 # of the folders, unless the real packages are there first.
@@ -24,6 +25,10 @@ from onecard_local.ports import TestCell, claim_test_cell
 from onecard_local.postgres import PostgresServer
 
 LEFT_OUT: Counter[str] = Counter()  # program that is missing here -> tests that need it
+
+
+# The default of structlog draws every variable of every frame of a defect: minutes, when many requests fail at once.
+structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()])
 
 
 def pytest_configure(config: pytest.Config) -> None:
