@@ -1,11 +1,13 @@
 """Idempotency-Key: the same POST sent twice has one effect (draft-ietf-httpapi-idempotency-key-header).
 
 The row (client, person, operation, key) -> body hash and id of what was created is written in the transaction of the
-effect. A replay reads that resource as it is now; no answer is stored, so nothing personal is. A refusal changed
+effect. A replay reads that resource as it is now; no answer is stored, so nothing personal is. The key is kept as a
+hash, and keys the hash of the body: whoever reads the table cannot try out document numbers. A refusal changed
 nothing, leaves no row and is decided anew.
 """
 
 import hashlib
+import hmac
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -45,8 +47,8 @@ class KeyedRequest:
     client: str
     person: str
     operation: str
-    key: str
-    body_hash: bytes  # sha256 of the exact body
+    key: str  # sha256 of what the client sent, in hexadecimal
+    body_hash: bytes  # HMAC-SHA256 of the exact path and body under the key that the client sent
 
     @property
     def slot(self) -> int:
@@ -63,8 +65,8 @@ def keyed_request(*, client: str, person: UUID | None, operation: str, key: str 
         client=client,
         person=str(person or ""),
         operation=operation,
-        key=key,
-        body_hash=hashlib.sha256(body).digest(),
+        key=hashlib.sha256(key.encode()).hexdigest(),
+        body_hash=hmac.digest(key.encode(), body, hashlib.sha256),
     )
 
 
