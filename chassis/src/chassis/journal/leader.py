@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 STATEMENT_TIMEOUT_S = 10.0
+SOON_AGAIN = 2
+"""Most transactions that were open at a look have ended two milliseconds later; a slow one waits for ticks."""
 
 
 class Publisher(Protocol):
@@ -39,6 +41,7 @@ class Pace:
 
     tick_s: float = 0.010  # for a second after work
     idle_s: float = 0.100
+    settle_s: float = 0.002  # look again so soon, a few times, while writers are open at a horizon
     busy_for_s: float = 1.0
     beat_s: float = 0.9
     hold_max_s: float = 10.0  # a writer that keeps the horizon longer is ended
@@ -177,6 +180,8 @@ class Leader:
             started = time.monotonic()
             if await self._tick(connection):
                 busy_until = time.monotonic() + self._pace.busy_for_s
+                # What was seen while sealing is old by the next tick: begin that one with a new look.
+                self._settling = Settling()
             waiting = started < busy_until or bool(self._settling.waiting)
             await self._pause(started, self._pace.tick_s if waiting else self._pace.idle_s)
 
@@ -191,8 +196,13 @@ class Leader:
         await asyncio.sleep(max(0.0, started + self._pace.tick_s - time.monotonic()))
 
     async def _tick(self, connection: Any) -> bool:
-        """Look once and seal what is settled; whether there was anything."""
+        """Look, and look again soon while writers are open; seal what is settled; whether there was anything."""
         settled = self._settling.settle(await _bounded(observe(connection)))
+        for _ in range(SOON_AGAIN):
+            if settled is not None or self._settling.age_s > self._pace.tick_s:
+                break
+            await asyncio.sleep(self._pace.settle_s)
+            settled = self._settling.settle(await _bounded(observe(connection)))
         self.state.horizon_age_s = self._settling.age_s
         worked = False
         if settled is not None:
