@@ -15,6 +15,7 @@ import event_schemas
 import openapi
 import pages
 import yaml
+from card_states import card_states_page
 from services import described
 
 from contracts.problems.catalogue import CATALOGUE
@@ -53,6 +54,7 @@ def promises(documents: Mapping[str, openapi.Document]) -> dict[str, str]:
             f"contracts/events/{topic}.json": as_json(event_schemas.event_schema(topic, shape))
             for topic, shape in events.items()
         },
+        "docs/card-states.md": card_states_page(),
         f"{SERVED}/openapi.json": merged,
         f"{SERVED}/docs/problems.json": as_json(pages.problems_json(CATALOGUE)),
         f"{SERVED}/docs/problems.html": pages.problems_page(CATALOGUE),

@@ -8,7 +8,6 @@ nothing, leaves no row and is decided anew.
 
 import hashlib
 import hmac
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -16,12 +15,13 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from chassis.errors import IdempotencyKeyMissing, IdempotencyKeyReused, StillRunning
+from chassis.errors import IdempotencyKeyReused, StillRunning
 from chassis.work import Work
 
 Resource = TypeVar("Resource")
 
-_KEY_SHAPE = re.compile(r"[\x21-\x7e]{1,200}")
+KEY_PATTERN = r"^[\x21-\x7e]{1,200}$"
+"""1 to 200 visible ASCII characters."""
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:slot)")
 _FIND = text(
     "SELECT body_hash, resource FROM idempotency"
@@ -57,10 +57,8 @@ class KeyedRequest:
         return int.from_bytes(hashlib.sha256(name).digest()[:8], "big", signed=True)
 
 
-def keyed_request(*, client: str, person: UUID | None, operation: str, key: str | None, body: bytes) -> KeyedRequest:
-    """Read the header; raises IdempotencyKeyMissing when it is absent or not 1 to 200 visible ASCII characters."""
-    if not key or not _KEY_SHAPE.fullmatch(key):
-        raise IdempotencyKeyMissing
+def keyed_request(*, client: str, person: UUID | None, operation: str, key: str, body: bytes) -> KeyedRequest:
+    """Say what makes a request with this key the same as another; `key` is of KEY_PATTERN."""
     return KeyedRequest(
         client=client,
         person=str(person or ""),

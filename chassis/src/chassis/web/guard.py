@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Request
 
 from chassis.errors import BadRequest
-from chassis.idempotency import KeyedRequest, keyed_request
+from chassis.idempotency import KEY_PATTERN, KeyedRequest, keyed_request
 from chassis.internal_tokens import HEADER, Caller, InternalTokenRefused, decode
 from chassis.runtime import Runtime
 from chassis.work import Workshop
@@ -50,13 +50,15 @@ async def keyed(
     request: Request,
     caller: TheCaller,
     idempotency_key: Annotated[
-        str | None,
+        str,
         Header(
-            description="Makes this request safe to repeat: the same key and body have one effect. 1-200 visible ASCII."
+            alias="Idempotency-Key",
+            pattern=KEY_PATTERN,
+            description="Makes this request safe to repeat: the same key and body have one effect.",
         ),
-    ] = None,
+    ],
 ) -> KeyedRequest:
-    """Read the Idempotency-Key; raises IdempotencyKeyMissing."""
+    """Read the Idempotency-Key."""
     if len(request.headers.getlist("Idempotency-Key")) > 1:
         raise BadRequest("There is more than one Idempotency-Key.", field="Idempotency-Key")
     return keyed_request(

@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from chassis.errors import Refusal, TooMany, Unavailable
+from chassis.errors import IdempotencyKeyMissing, Refusal, TooMany, Unavailable
 from chassis.problems import CONTENT_TYPE, problem_document
 from chassis.web.guard import operation_of, runtime_of
 from chassis.work import Fact
@@ -70,6 +70,9 @@ async def _on_invalid(request: Request, invalid: Exception) -> JSONResponse:
     if first["type"] == "json_invalid":
         return problem_answer(request, "malformed-request", detail="The body is not well-formed JSON.")
     where = [str(part) for part in first["loc"] if part not in ("body", "query", "path", "header")]
+    if first["loc"] == ("header", "Idempotency-Key"):
+        refusal = IdempotencyKeyMissing()
+        return problem_answer(request, refusal.code, detail=refusal.detail, field="Idempotency-Key")
     # Pydantic's sentence may repeat the input for custom errors; its type never does.
     return problem_answer(request, "invalid-field", detail=_sentence(first), field=".".join(where) or None)
 
