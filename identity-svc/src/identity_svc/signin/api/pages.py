@@ -33,24 +33,24 @@ Words = tuple[str, str]
 
 NOTES: Final[dict[Note, Words]] = {
     Note.NUMBER_INVALID: (
-        "这不是有效的身份证号码,请检查后重新输入。",
+        "这不是有效的身份证号码，请检查后重新输入。",
         "This is not a valid ID number. Please check it and enter it again.",
     ),
-    Note.CODE_WRONG: ("验证码不正确,请重新输入。", "The code is not right. Please enter it again."),
-    Note.CODE_OVER: ("验证码已过期,请重新获取。", "The code has expired. Please ask for a new one."),
-    Note.TRIES_OVER: ("错误次数过多,请重新开始。", "Too many tries. Please start again."),
-    Note.FACE_FAILED: ("人脸识别未通过,请再试一次。", "The face check did not succeed. Please try again."),
+    Note.CODE_WRONG: ("验证码不正确，请重新输入。", "The code is not right. Please enter it again."),
+    Note.CODE_OVER: ("验证码已过期，请重新获取。", "The code has expired. Please ask for a new one."),
+    Note.TRIES_OVER: ("错误次数过多，请重新开始。", "Too many tries. Please start again."),
+    Note.FACE_FAILED: ("人脸识别未通过，请再试一次。", "The face check did not succeed. Please try again."),
     Note.FACE_CANCELLED: ("您取消了人脸识别。", "The face check was cancelled."),
     Note.FACE_DOWN: (
-        "人脸识别暂时无法使用,请稍后再试。",
+        "人脸识别暂时无法使用，请稍后再试。",
         "The face check is not available right now. Please try again in a moment.",
     ),
 }
 NO_WAY_BACK: Final[Words] = (
-    "此登录链接无效或已过期。请回到您使用的应用,重新登录。",
+    "此登录链接无效或已过期。请回到您使用的应用，重新登录。",
     "This sign-in link is not valid or has expired. Please go back to your app and sign in again.",
 )
-TOO_MANY: Final[Words] = ("操作过于频繁,请稍后再试。", "Too many tries. Please wait a few minutes.")
+TOO_MANY: Final[Words] = ("操作过于频繁，请稍后再试。", "Too many tries. Please wait a few minutes.")
 
 
 def step_page(ask: Ask) -> HTMLResponse:

@@ -163,6 +163,6 @@ def accept_face(sign_in: SignIn, now: datetime) -> SignIn:
 def code_words(code: str, client_name: str) -> str:
     """Return the text message that carries the code: for whom it is, and a warning."""
     return (
-        f"【一卡通】登录验证码 {code},5 分钟内有效,用于登录“{client_name}”。请勿告诉任何人。"
+        f"【一卡通】登录验证码 {code}，5 分钟内有效，用于登录“{client_name}”。请勿告诉任何人。"
         f" One Card: {code} is your code to sign in to {client_name}, valid for 5 minutes. Tell nobody."
     )
