@@ -55,6 +55,7 @@ class Runner:
         self._awaited: dict[str, Probe] = {}
         self._running: set[str] = set()
         self._jobs: list[Job] = []
+        self._operator: Job | None = None  # makes the first operator, on a first run
 
     def run(self) -> None:
         state = self._cell.home / "run.json"
@@ -90,7 +91,7 @@ class Runner:
         with self._telling.waiting("migrations and services"):
             self._start_services(passwords)
             self._wait_until_ready()
-        self._seed(passwords)
+        self._seed()
         self._start_python("ecard", programs.ecard_program(self._cell))
         with self._telling.waiting("e-card page"):
             self._wait_until_ready()
@@ -133,6 +134,10 @@ class Runner:
             self._look_up()
 
     def _start_service(self, passwords: Passwords, service: str) -> None:
+        if service == "identity" and is_built("identity_svc") and not self._operator_file.exists():
+            # It needs the migrated database only, so it need not wait until everything is ready.
+            variables = environment.of_service(self._cell, passwords, "identity")
+            self._operator = self._job("first operator", "identity_svc.first_operator", variables)
         program = programs.service_program(self._cell, passwords, service)
         self._start_python(f"{service}-svc", program, package_of(service))
 
@@ -156,25 +161,27 @@ class Runner:
                 raise CannotStart(f"Not ready after {READY_WITHIN_S:.0f} s: {late}. Logs: {self._cell.logs}")
             self._look_up()
 
-    def _seed(self, passwords: Passwords) -> None:
+    def _seed(self) -> None:
         """The first operator, then the people and clients of the sandbox, through the public API."""
-        operator = self._cell.home / "operator.json"
         if not {"gateway", "identity-svc"} <= self._running:
             return
-        if not operator.exists():
-            variables = environment.of_service(self._cell, passwords, "identity")
-            printed = self._finish(self._job("first operator", "identity_svc.first_operator", variables))
+        if self._operator is not None:
+            printed = self._finish(self._operator)
             refuse_lost_secret(self._cell, json.loads(printed))
-            write_once(operator, printed.encode)
+            write_once(self._operator_file, printed.encode)
         if find_spec("onecard_local.sandbox") is None:
             self._telling.say("The sandbox is left out: onecard_local.sandbox is not there yet.")
             return
-        mark = fingerprint_of_sandbox(self._cell, operator)
+        mark = fingerprint_of_sandbox(self._cell, self._operator_file)
         seeded = self._cell.home / "seeded"
         if SANDBOX.exists() and not (seeded.exists() and seeded.read_text() == mark):
             variables = environment.of_sandbox(self._cell)
             self._finish(self._job("sandbox", "onecard_local.sandbox", variables))
             seeded.write_text(mark)
+
+    @property
+    def _operator_file(self) -> Path:
+        return self._cell.home / "operator.json"
 
     def _job(self, name: str, module: str, variables: dict[str, str]) -> Job:
         job = Job(self._cell, name, module, variables)
