@@ -83,10 +83,11 @@ def probes(cell: Cell) -> dict[str, Probe]:
     """Name of a program -> its probe."""
     local = ("127.0.0.1",)
     found = [Probe(f"{service}-svc", local, cell.ports.service_health(service)) for service in SERVICES]
-    found.append(Probe("gateway", local, cell.ports.gateway_health))
     found.append(Probe("simulators", local, cell.ports.simulators_health))
-    # The page may serve its health where it serves itself.
-    found.append(Probe("ecard", tuple(dict.fromkeys((*local, cell.listen))), cell.ports.ecard_health))
+    # With LISTEN, a door may serve its health where it serves itself.
+    doors = tuple(dict.fromkeys((*local, cell.listen)))
+    found.append(Probe("gateway", doors, cell.ports.gateway_health))
+    found.append(Probe("ecard", doors, cell.ports.ecard_health))
     return {probe.name: probe for probe in found}
 
 
