@@ -75,6 +75,7 @@ class Opening:
     """An account that its custodian has to be told of."""
 
     account: UUID
+    citizen: UUID
     tries: int
 
 

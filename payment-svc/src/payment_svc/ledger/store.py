@@ -58,7 +58,7 @@ _CLAIM = """
 UPDATE account SET due = $2, tries = tries + 1
 WHERE account IN (
     SELECT account FROM account WHERE due <= $1 ORDER BY due LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED)
-RETURNING account, tries
+RETURNING account, owner AS citizen, tries
 """
 _MARK_OPEN = "UPDATE account SET state = 'open', due = NULL WHERE account = $1 AND state = 'opening'"
 _PUT_OFF = "UPDATE account SET due = $2 WHERE account = $1 AND state = 'opening'"

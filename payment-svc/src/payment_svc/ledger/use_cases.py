@@ -38,7 +38,7 @@ async def tell_custodians(workshop: Workshop, custody: Custody) -> int:
 
 async def _tell(workshop: Workshop, custody: Custody, opening: Opening) -> None:
     try:
-        await custody.open_account(opening.account)
+        await custody.open_account(opening.account, opening.citizen)
         told = True
     except Unavailable as down:
         _log.warning("account not opened", account=str(opening.account), tries=opening.tries, why=down.detail)
