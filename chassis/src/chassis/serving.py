@@ -43,15 +43,20 @@ def _server(app: Any, host: str, port: int, **options: Any) -> _Server:
     )
 
 
-async def serve(app: Any, *, host: str, port: int, health_port: int, ready: Ready, **options: Any) -> None:
-    """Serve `app` on `port` and its health on `health_port` until a signal says stop."""
+async def serve(
+    app: Any, *, host: str, port: int, health_port: int, ready: Ready, health_host: str = "", **options: Any
+) -> None:
+    """Serve `app` on `port` and its health on `health_port` until a signal says stop.
+
+    `health_host` keeps the second port off the address that the public reaches; it is `host` unless given.
+    """
     stopping = asyncio.Event()
 
     async def ready_unless_stopping() -> str | None:
         return "stopping" if stopping.is_set() else await ready()
 
     main = _server(app, host, port, **{"limit_concurrency": MAX_IN_FLIGHT, "lifespan": "on"} | options)
-    health = _server(health_app(ready_unless_stopping), host, health_port, lifespan="off")
+    health = _server(health_app(ready_unless_stopping), health_host or host, health_port, lifespan="off")
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)

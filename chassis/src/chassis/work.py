@@ -45,6 +45,7 @@ class Work:
         self.caller = caller
         self._source = source
         self._rows: list[Row] = []
+        self._raw: Any = None
 
     def emit(self, *events: Event) -> None:
         """Promise these events to every follower; call it after the aggregate's row is locked."""
@@ -66,10 +67,11 @@ class Work:
 
         SQLAlchemy begins with its first own statement; a raw connection used before that would commit by itself.
         """
-        connection = await self.session.connection()
-        await self.session.execute(_BEGIN)
-        raw = await connection.get_raw_connection()
-        return raw.driver_connection
+        if self._raw is None:
+            connection = await self.session.connection()
+            await self.session.execute(_BEGIN)
+            self._raw = (await connection.get_raw_connection()).driver_connection
+        return self._raw
 
     def _by(self) -> dict[str, str]:
         if self.caller is None:

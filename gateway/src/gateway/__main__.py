@@ -27,6 +27,7 @@ def main() -> None:
             app,
             host=settings.host,
             port=settings.port,
+            health_host=settings.health_host,
             health_port=settings.health_port,
             ready=app.ready,
             http=edge_protocol(settings.limits, settings.public_url),

@@ -55,7 +55,9 @@ class Cell:
 
     @property
     def simulators_url(self) -> str:
-        return f"http://{LOOPBACK}:{self.ports.simulators}"
+        """Where the outside world is played; a phone reaches the face check and its text messages there too."""
+        host = LOOPBACK if self.listen == LOOPBACK else self._public_host
+        return f"http://{host}:{self.ports.simulators}"
 
     @property
     def gate_url(self) -> str:
@@ -88,7 +90,7 @@ class Cell:
             (LOOPBACK, self.ports.postgres, "PostgreSQL"),
             (LOOPBACK, self.ports.nats, "NATS"),
             (LOOPBACK, self.ports.nats_monitoring, "the monitoring of NATS"),
-            (LOOPBACK, self.ports.simulators, "the simulators"),
+            (self.listen, self.ports.simulators, "the simulators"),
             (LOOPBACK, self.ports.simulators_health, "the simulators' health port"),
         ]
         for service in SERVICES:

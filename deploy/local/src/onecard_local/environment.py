@@ -6,7 +6,7 @@ reaches it only if it is named in PASSED_ON.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from contracts.edges import EDGES
@@ -51,10 +51,10 @@ def of_service(cell: Cell, passwords: Passwords, service: str) -> dict[str, str]
     }
 
 
-def of_migration(cell: Cell, passwords: Passwords, service: str) -> dict[str, str]:
-    """The running service's, and the owner's address, which the running service never sees."""
-    owner_url = url_of(cell, passwords, service, owner_of(service))
-    return of_service(cell, passwords, service) | {"ONECARD_DATABASE_OWNER_URL": owner_url}
+def of_migrations(cell: Cell, passwords: Passwords, services: Sequence[str]) -> dict[str, str]:
+    """The owners' addresses, which the running services never see."""
+    urls = {service: url_of(cell, passwords, service, owner_of(service)) for service in services}
+    return of_every_process(cell, "migrations") | {"ONECARD_OWNER_URLS": json.dumps(urls)}
 
 
 def of_gateway(cell: Cell) -> dict[str, str]:
@@ -79,6 +79,7 @@ def of_ecard(cell: Cell) -> dict[str, str]:
 
 def of_simulators(cell: Cell) -> dict[str, str]:
     return of_every_process(cell, "simulators") | {
+        "ONECARD_HOST": cell.listen,
         "ONECARD_PORT": str(cell.ports.simulators),
         "ONECARD_HEALTH_PORT": str(cell.ports.simulators_health),
         "ONECARD_CLIENTS": str(cell.home / "clients"),

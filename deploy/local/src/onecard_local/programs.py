@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from subprocess import Popen
 from typing import IO
@@ -23,12 +22,6 @@ from onecard_local.ports import SERVICES
 from onecard_local.postgres import PostgresServer
 from onecard_local.refusals import CannotStart
 from onecard_local.supervisor import Program, how_it_ended
-
-
-def is_built(package: str) -> bool:
-    """Can the package be run as a process?"""
-    spec = find_spec(package)
-    return spec is not None and spec.origin is not None and Path(spec.origin).with_name("__main__.py").exists()
 
 
 def package_of(service: str) -> str:
@@ -72,22 +65,18 @@ def server_program(name: str, server: PostgresServer | NatsServer) -> Program:
 
 @dataclass(frozen=True)
 class Probe:
-    """Where a program says that it is ready."""
+    """Where on the loopback interface a program says that it is ready."""
 
     name: str
-    hosts: tuple[str, ...]
     port: int
 
 
 def probes(cell: Cell) -> dict[str, Probe]:
     """Name of a program -> its probe."""
-    local = ("127.0.0.1",)
-    found = [Probe(f"{service}-svc", local, cell.ports.service_health(service)) for service in SERVICES]
-    found.append(Probe("simulators", local, cell.ports.simulators_health))
-    # With LISTEN, a door may serve its health where it serves itself.
-    doors = tuple(dict.fromkeys((*local, cell.listen)))
-    found.append(Probe("gateway", doors, cell.ports.gateway_health))
-    found.append(Probe("ecard", doors, cell.ports.ecard_health))
+    found = [Probe(f"{service}-svc", cell.ports.service_health(service)) for service in SERVICES]
+    found.append(Probe("simulators", cell.ports.simulators_health))
+    found.append(Probe("gateway", cell.ports.gateway_health))
+    found.append(Probe("ecard", cell.ports.ecard_health))
     return {probe.name: probe for probe in found}
 
 

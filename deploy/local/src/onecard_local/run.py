@@ -8,7 +8,6 @@ import hashlib
 import json
 import time
 from http.client import HTTPConnection, HTTPException
-from importlib.util import find_spec
 from pathlib import Path
 
 from onecard_local import environment, programs
@@ -20,7 +19,7 @@ from onecard_local.migrated import Migrated
 from onecard_local.nats import NatsServer
 from onecard_local.nats_config import nats_config
 from onecard_local.ports import SERVICES, why_not_free
-from onecard_local.programs import Job, Probe, is_built, package_of
+from onecard_local.programs import Job, Probe, package_of
 from onecard_local.refusals import CannotStart
 from onecard_local.signals import Signals
 from onecard_local.supervisor import Program, Supervisor
@@ -88,13 +87,11 @@ class Runner:
 
     def _start_programs(self, passwords: Passwords) -> None:
         self._start_python("gateway", programs.gateway_program(self._cell))
+        self._start_python("ecard", programs.ecard_program(self._cell))
         with self._telling.waiting("migrations and services"):
             self._start_services(passwords)
             self._wait_until_ready()
         self._seed()
-        self._start_python("ecard", programs.ecard_program(self._cell))
-        with self._telling.waiting("e-card page"):
-            self._wait_until_ready()
 
     def _start_servers(self, passwords: Passwords) -> None:
         with self._telling.step("PostgreSQL 18"):
@@ -113,38 +110,26 @@ class Runner:
             create_databases(server, passwords)
 
     def _start_services(self, passwords: Passwords) -> None:
-        """Migrate all at once, and start each service as soon as its own database is ready."""
+        """Migrate what is not at its newest revision, then start every service."""
         migrated = Migrated(self._cell)
-        migrating: dict[str, Job] = {}
+        stale = [service for service in SERVICES if not migrated.is_current(service, package_of(service))]
+        if stale:
+            variables = environment.of_migrations(self._cell, passwords, stale)
+            self._finish(self._job("migrations", "onecard_local.migrations", variables))
+        for service in stale:
+            migrated.note(service, package_of(service))
         for service in SERVICES:
-            package = package_of(service)
-            if not is_built(package) or migrated.is_current(service, package):
-                self._start_service(passwords, service)
-            else:
-                variables = environment.of_migration(self._cell, passwords, service)
-                migrating[service] = self._job(f"migration of {service}-svc", f"{package}.migrate", variables)
-        while migrating:
-            for service, job in list(migrating.items()):
-                if not job.is_running():
-                    job.result()
-                    migrated.note(service, package_of(service))
-                    self._telling.done(job.name)
-                    del migrating[service]
-                    self._start_service(passwords, service)
-            self._look_up()
+            self._start_service(passwords, service)
 
     def _start_service(self, passwords: Passwords, service: str) -> None:
-        if service == "identity" and is_built("identity_svc") and not self._operator_file.exists():
+        if service == "identity" and not self._operator_file.exists():
             # It needs the migrated database only, so it need not wait until everything is ready.
             variables = environment.of_service(self._cell, passwords, "identity")
             self._operator = self._job("first operator", "identity_svc.first_operator", variables)
         program = programs.service_program(self._cell, passwords, service)
-        self._start_python(f"{service}-svc", program, package_of(service))
+        self._start_python(f"{service}-svc", program)
 
-    def _start_python(self, name: str, program: Program, package: str | None = None) -> None:
-        if not is_built(package or name):
-            self._telling.say(f"{name} is left out: it has no __main__.py yet.")
-            return
+    def _start_python(self, name: str, program: Program) -> None:
         self._supervisor.start(program)
         self._running.add(name)
         self._awaited[name] = self._probes[name]
@@ -163,15 +148,10 @@ class Runner:
 
     def _seed(self) -> None:
         """The first operator, then the people and clients of the sandbox, through the public API."""
-        if not {"gateway", "identity-svc"} <= self._running:
-            return
         if self._operator is not None:
             printed = self._finish(self._operator)
             refuse_lost_secret(self._cell, json.loads(printed))
             write_once(self._operator_file, printed.encode)
-        if find_spec("onecard_local.sandbox") is None:
-            self._telling.say("The sandbox is left out: onecard_local.sandbox is not there yet.")
-            return
         mark = fingerprint_of_sandbox(self._cell, self._operator_file)
         seeded = self._cell.home / "seeded"
         if SANDBOX.exists() and not (seeded.exists() and seeded.read_text() == mark):
@@ -240,17 +220,14 @@ def refuse_lost_secret(cell: Cell, credentials: dict[str, str]) -> None:
 
 def answers_ready(probe: Probe) -> bool:
     """Does GET /readyz on the second port say yes?"""
-    for host in probe.hosts:
-        connection = HTTPConnection(host, probe.port, timeout=0.5)
-        try:
-            connection.request("GET", "/readyz")
-            if connection.getresponse().status == 200:
-                return True
-        except (OSError, HTTPException):
-            continue
-        finally:
-            connection.close()
-    return False
+    connection = HTTPConnection("127.0.0.1", probe.port, timeout=0.5)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def fingerprint_of_sandbox(cell: Cell, operator: Path) -> str:

@@ -15,7 +15,16 @@ def main() -> None:
     settings = load()
     logs.configure("simulators", settings.log_level)
     app = create_app(settings)
-    run(serve(app, host=settings.host, port=settings.port, health_port=settings.health_port, ready=ready))
+    run(
+        serve(
+            app,
+            host=settings.host,
+            port=settings.port,
+            health_host=settings.health_host,
+            health_port=settings.health_port,
+            ready=ready,
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ class SimulatorSettings(BaseSettings):
     cell: str = Field(default="330000", pattern=r"^[0-9]{6}$")
     host: str = "127.0.0.1"
     port: int = Field(ge=1, le=65535)
+    health_host: str = ""  # where the second port listens; `host` unless given
     health_port: int = Field(ge=1, le=65535)
     public_url: str = Field(default="http://localhost:8080", pattern=r"^https?://[^/]+$")  # the cell's gateway
     state: Path = Path("simulators")  # what must not be forgotten; beside the process unless told otherwise
