@@ -83,6 +83,10 @@ class ApiClient:
             headers["Idempotency-Key"] = key
         return self.http.request(method, self.public_url + path, json=body, headers=headers, **options)
 
+    def close(self) -> None:
+        """Give the connections back."""
+        self.http.close()
+
 
 def expect(answer: httpx.Response, *statuses: int) -> Any:
     """Return the answer's JSON; raises Unexpected unless it has one of the statuses."""
@@ -150,6 +154,10 @@ class Citizen:
             redirect_uri=redirect_uri,
             code_verifier=verifier,
         )
+
+    def close(self) -> None:
+        """Close the browser."""
+        self._browser.close()
 
     def _follow(self, answer: httpx.Response, redirect_uri: str, seen: set[str]) -> dict[str, list[str]]:
         """Go where the pages lead, filling in what they ask for, until they lead back to the client."""
