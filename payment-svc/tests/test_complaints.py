@@ -33,10 +33,9 @@ async def test_no_answer_of_4xx_is_given_while_money_moves(service):
         await service.charge(citizen, 1_001, charge_id=charge),
         await service.refund(charge, 1_001),
         await service.refund(uuid4(), 1),
-        await service.void(charge),
         await service.charge(citizen, 0),
     ]
-    assert [answer.status_code for answer in refused] == [422, 409, 404, 409, 422]
+    assert [answer.status_code for answer in refused] == [422, 409, 404, 422]
     assert service.wire.orders() == orders
     assert (await service.invariants())["entries"] == entries
 

@@ -140,7 +140,10 @@ async def charge(body: ChargeRequest, caller: TheCaller, workshop: TheWorkshop, 
 
 @router.post("/internal/charges/{charge}/void", operation_id="payment.void")
 async def void(charge: UUID, caller: TheCaller, workshop: TheWorkshop, bank: TheBank) -> ChargeModel:
-    """Take a charge back before it is confirmed; one that has not arrived is refused when it does."""
+    """Take a charge back before it is confirmed; one that has not arrived is refused when it does.
+
+    The answer's `state` says what came of it. A charge that was confirmed before stays so and can be refunded.
+    """
     return _charge_model(await charging.void(workshop, bank, charge, caller))
 
 

@@ -100,18 +100,6 @@ class ChargeVoided(Conflict):
     recorded = True
 
 
-class ChargeAlreadyConfirmed(Conflict):
-    """The money has moved; it can be refunded, not voided."""
-
-    code = "charge-already-confirmed"
-
-
-class ChargeRefused(Conflict):
-    """The charge was refused; there is nothing to void."""
-
-    code = "charge-already-refused"
-
-
 class PaymentNotFound(NotFound):
     """There is no such payment for this caller."""
 
@@ -266,14 +254,10 @@ def _cannot_arrive(payment: Payment, now: datetime) -> bool:
 def want_void(payment: Payment, *, now: datetime) -> Payment:
     """Take a charge back: at once when the bank knows nothing, else as soon as the bank has said where it stands.
 
-    Raises ChargeAlreadyConfirmed or ChargeRefused when there is nothing to take back.
+    One that has ended stays as it is: the caller reads how, and a confirmed one is refunded, not voided.
     """
-    if payment.void_wanted or payment.state is State.VOIDED:
+    if payment.void_wanted or not payment.is_open:
         return payment
-    if payment.state is State.CONFIRMED:
-        raise ChargeAlreadyConfirmed
-    if payment.state is State.REFUSED:
-        raise ChargeRefused
     if payment.state is State.HELD:
         return _move(payment, State.VOIDED, now)
     return replace(payment, void_wanted=True, due=now)

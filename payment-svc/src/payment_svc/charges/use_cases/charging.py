@@ -99,7 +99,7 @@ async def void(workshop: Workshop, bank: Bank, charge_id: UUID, caller: Caller) 
     """Take a charge back; None when it had not arrived, and then it never will be carried out.
 
     What the bank may have done already is asked about: the payment then ends voided, refused, or confirmed and
-    given back. Raises ChargeAlreadyConfirmed, ChargeRefused.
+    given back. One that had ended before stays as it is.
     """
     async with workshop.begin(caller) as work:
         books = await open_books(work)
@@ -111,9 +111,9 @@ async def void(workshop: Workshop, bank: Bank, charge_id: UUID, caller: Caller) 
             return None
         after = want_void(before, now=work.now)
         await books.change_payment(before, after)
-        account = (await books.payer_of(before)).settled
-    if before.void_wanted or not after.is_open:
-        return after
+        if before.void_wanted or not after.is_open:
+            return after
+        account = (await books.payer_of(after)).settled
     about = debit_of(after, account)
     answer = await converse(bank, about, known=True, may_send=False, within_s=ANSWER_WITHIN_S)
     return await settle_payment(workshop, after.payment, answer)
