@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 from typer.testing import CliRunner, Result
 
 from card_svc.app import create_app as create_card
@@ -48,6 +49,12 @@ from payment_svc.app import create_app as create_payment
 from payment_svc.settings import Settings as PaymentSettings
 from scenario_svc.app import create_app as create_scenario
 from scenario_svc.settings import Settings as ScenarioSettings
+
+# By default services log to whatever sys.stdout is at the moment, and that is a command's own while one runs.
+structlog.configure(
+    processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+)
 
 CREATE = {
     "identity": (create_identity, IdentitySettings),

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -44,7 +45,7 @@ class Wire:
             planned = plan[request.url.path]
             if isinstance(planned, Exception):
                 raise planned
-            made: httpx.Response = planned
+            made: httpx.Response = planned if isinstance(planned, httpx.Response) else planned(request)
             return made
 
         world = World(transport=httpx.MockTransport(answer), wait=self.waited.append)
@@ -211,3 +212,16 @@ def test_every_command_is_bounded_when_nobody_is_there(wire: Wire, words: tuple[
 
     assert wire(Nobody(), *words).exit_code == 3
     assert sum(wire.waited) < 5
+
+
+def test_the_last_word_is_the_gateways_and_not_a_try_cut_short(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    passed_s = [1000.0]
+    monkeypatch.setattr("onecard.cell.time", SimpleNamespace(monotonic=lambda: passed_s[0]))
+
+    def after_5_s(request: httpx.Request) -> httpx.Response:
+        passed_s[0] += 5.0
+        return problem(503, "service-timeout", "The service did not answer in time.")
+
+    found = told(wire(good(ledger=after_5_s)))
+    assert found == (3, "The service did not answer in time. (service-timeout, HTTP 503)")
+    assert [request.url.path for request in wire.seen].count(LEDGER) == 2

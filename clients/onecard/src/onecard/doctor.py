@@ -167,7 +167,11 @@ def _journal(line: ServiceLine) -> Iterator[Check]:
             yield ok(about, f"{age_words(follower.age_s)} old.")
         else:
             reason = follower.reason or f"what it knows is {age_words(follower.age_s)} old"
-            yield fail(about, f"{follower.state}: {reason}.", _follower_remedy(follower.state, follower.source))
+            yield fail(
+                about,
+                f"{follower.state}: {reason.removesuffix('.')}.",
+                _follower_remedy(follower.state, follower.source),
+            )
 
 
 def _follower_remedy(state: str, source: str) -> str:

@@ -111,7 +111,7 @@ def print_status(lines: Sequence[Line]) -> None:
     console.print(table)
     for line in lines:
         for trouble in line.troubles():
-            console.print(Text(f"{line.service}-svc {trouble}."), style="red", soft_wrap=True)
+            console.print(Text(f"{line.service}-svc {trouble.removesuffix('.')}."), style="red", soft_wrap=True)
 
 
 def doctor_json(checks: Sequence[Check]) -> dict[str, Any]:
@@ -123,10 +123,10 @@ def print_check(check: Check) -> None:
     """Print one check as soon as it is made."""
     console = to_people()
     line = Text(f"{check.outcome:4}", style=COLOURS[check.outcome])
-    line.append(f"  {check.name:24}  {check.found}", style="default")
+    line.append(f"  {check.name:28}  {check.found}", style="default")
     console.print(line, soft_wrap=True)
     if check.remedy:
-        console.print(Text(f"      {'':24}  -> {check.remedy}"), soft_wrap=True)
+        console.print(Text(f"      {'':28}  -> {check.remedy}"), soft_wrap=True)
 
 
 def set_aside_json(events: Sequence[SetAsideEvent]) -> dict[str, Any]:
@@ -209,11 +209,10 @@ def print_ledger(ledger: Ledger) -> None:
     """Print the figures, money in yuan."""
     console = to_people()
     table = _table("figure", "value>")
-    yuan = {name: value for name, value in asdict(ledger).items() if name.endswith("_fen")}
     for name, value in asdict(ledger).items():
         if name not in ("ok", "broken"):
-            words = name.removesuffix("_fen").replace("_", " ")
-            _row(table, words, f"{value / 100:,.2f} yuan" if name in yuan else f"{value:,}")
+            words = name.replace("_fen", " (yuan)").replace("_", " ")
+            _row(table, words, f"{value / 100:,.2f}" if name.endswith("_fen") else f"{value:,}")
     console.print(table)
     if ledger.ok:
         console.print("Every invariant holds.", style="green")
