@@ -133,6 +133,19 @@ async def test_a_service_that_is_busy_says_when_to_come_back(api: Api) -> None:
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "7")
 
 
+async def test_a_database_that_lets_nobody_in_is_not_now_and_not_a_defect(api: Api) -> None:
+    engine = api.app.state.runtime.engine
+    held = [await engine.connect() for _ in range(8)]  # every connection of the pool
+    try:
+        answer = await api.call("GET", "/v1/things/fine", by=BY)
+    finally:
+        for connection in held:
+            await connection.close()
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert answer.headers["retry-after"]
+    assert (await api.call("GET", "/v1/things/fine", by=BY)).status_code == 200
+
+
 async def test_a_defect_is_answered_without_a_word_of_its_cause(api: Api) -> None:
     api.client._transport.raise_app_exceptions = False  # type: ignore[attr-defined]  # the transport is httpx's own
     answer = await api.call("GET", "/v1/things/defect", by=BY)

@@ -5,13 +5,16 @@ The recording is a second, small Work after the rollback of the first, because a
 
 from typing import Any
 
+import asyncpg
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from chassis.errors import IdempotencyKeyMissing, Refusal, TooMany, Unavailable
+from chassis.journal.transient import is_transient
 from chassis.problems import CONTENT_TYPE, problem_document
 from chassis.web.guard import operation_of, runtime_of
 from chassis.work import Fact
@@ -90,6 +93,14 @@ async def _on_http(request: Request, exception: Exception) -> JSONResponse:
     return problem_answer(request, code, headers=headers)
 
 
+async def _on_database(request: Request, failure: Exception) -> JSONResponse:
+    """A database that is away, full or busy is "not now", whatever it was asked; anything else is a defect."""
+    if not is_transient(failure):
+        return await _on_defect(request, failure)
+    _log.warning("the database did not serve a request", why=type(failure).__name__)
+    return problem_answer(request, "unavailable", headers={"Retry-After": "2"})
+
+
 async def _on_defect(request: Request, defect: Exception) -> JSONResponse:
     _log.error("defect", operation=getattr(request.scope.get("route"), "operation_id", None), exc_info=defect)
     return problem_answer(request, "internal-error")
@@ -100,4 +111,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Refusal, _on_refusal)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
+    for failure in (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError, TimeoutError):
+        app.add_exception_handler(failure, _on_database)
     app.add_exception_handler(Exception, _on_defect)
