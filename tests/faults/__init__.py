@@ -1,0 +1,1 @@
+"""`make faults`: a whole cell under attack while clients retry, and the proof that nothing was lost or doubled."""
