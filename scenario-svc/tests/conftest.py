@@ -45,12 +45,15 @@ class Neighbours:
     pay: str = "confirmed"  # a payment's state, a refusal's code, or "silent"
     card_now: dict[str, Any] | None = None
     voided: list[str] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)  # charges that are answered with something that is no answer
 
     async def answer(self, request: httpx.Request) -> httpx.Response:
         """Answer over the wire."""
         path, body = request.url.path, json.loads(request.content or b"null")
         if path.endswith("/state"):
             return httpx.Response(200, json=self.card_now) if self.card_now else httpx.Response(503)
+        if self.broken & {(body or {}).get("charge_id")}:
+            return httpx.Response(409, json=None)
         if self.pay == "silent":
             await asyncio.sleep(0)
             raise httpx.ReadTimeout("silent", request=request)

@@ -62,6 +62,25 @@ async def test_an_open_use_is_charged_again_and_at_last_given_up(start_scenario_
         assert service.near.voided == [f"/internal/charges/{used}/void"]
 
 
+async def test_an_open_use_that_cannot_be_pursued_holds_up_no_other(start_scenario_service: Any) -> None:
+    async with start_scenario_service() as service:
+        await service.open_venue()
+        service.near.pay = "silent"
+        card = await service.card()
+        first, second = [(await service.use(service.code_of(card), **MEAL)).json()["use"] for _ in range(2)]
+        service.near.broken = {first}
+        service.near.pay = "confirmed"
+        service.clock.move(seconds=6)
+
+        async def accepted() -> bool:
+            read = await service.api.call("GET", f"/v1/uses/{second}", by=terminal_of(service))
+            return bool(read.json()["state"] == "accepted")
+
+        await until(accepted, what="the second use's end")
+        read = await service.api.call("GET", f"/v1/uses/{first}", by=terminal_of(service))
+        assert read.json()["state"] == "open"
+
+
 async def test_fifty_refunds_at_once_give_back_no_more_than_was_paid(start_scenario_service: Any) -> None:
     async with start_scenario_service() as service:
         await service.open_venue()

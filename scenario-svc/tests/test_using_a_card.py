@@ -49,6 +49,17 @@ async def test_a_use_sent_again_with_its_key_is_the_same_use(start_scenario_serv
         assert first.json() == again.json()
 
 
+async def test_a_use_sent_again_is_the_same_use_also_when_its_code_has_expired(start_scenario_service: Any) -> None:
+    async with start_scenario_service() as service:
+        await service.open_venue()
+        code = service.code_of(await service.card())
+        first = await service.use(code, key="k")
+        service.clock.move(seconds=120)
+        again = await service.use(code, key="k")
+        assert (again.status_code, again.json()) == (201, first.json())
+        assert (await service.use(code, key="other")).json()["code"] == "code-expired"
+
+
 async def test_a_lost_card_is_refused_with_words_that_say_what_helps(start_scenario_service: Any) -> None:
     async with start_scenario_service() as service:
         await service.open_venue()

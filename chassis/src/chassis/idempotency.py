@@ -80,14 +80,29 @@ async def once(
     """
     if not await work.session.scalar(_TRY_LOCK, {"slot": request.slot}):
         raise StillRunning
-    names = {name: getattr(request, name) for name in ("client", "person", "operation", "key")}
-    found = (await work.session.execute(_FIND, names)).one_or_none()
-    if found is not None:
-        if found.body_hash != request.body_hash:
-            raise IdempotencyKeyReused
-        return await read(found.resource)
+    created = await created_before(work, request)
+    if created is not None:
+        return await read(created)
     resource_id, resource = await create()
     await work.session.execute(
-        _INSERT, names | {"body_hash": request.body_hash, "resource": resource_id, "now": work.now}
+        _INSERT, _names(request) | {"body_hash": request.body_hash, "resource": resource_id, "now": work.now}
     )
     return resource
+
+
+async def created_before(work: Work, request: KeyedRequest) -> UUID | None:
+    """Return the id of what this request created when it came before; raises IdempotencyKeyReused.
+
+    For a request whose body is only good for a while: its repetition is answered also when it no longer is.
+    """
+    found = (await work.session.execute(_FIND, _names(request))).one_or_none()
+    if found is None:
+        return None
+    if found.body_hash != request.body_hash:
+        raise IdempotencyKeyReused
+    created: UUID = found.resource
+    return created
+
+
+def _names(request: KeyedRequest) -> dict[str, str]:
+    return {name: getattr(request, name) for name in ("client", "person", "operation", "key")}

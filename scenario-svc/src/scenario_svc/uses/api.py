@@ -166,7 +166,7 @@ async def use(
         near,
         caller,
         request,
-        shown=reader.read(body.code),
+        read_code=lambda: reader.read(body.code),
         scenario=scenario,
         amount_fen=body.amount_fen,
     )

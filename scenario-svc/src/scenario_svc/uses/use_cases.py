@@ -4,12 +4,16 @@ No transaction is open while another service is asked. Whatever happens in betwe
 the payment's event, or given up and its charge taken back.
 """
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import TypeVar
 from uuid import UUID
 
-from chassis.idempotency import KeyedRequest, once
+import structlog
+
+from chassis.idempotency import KeyedRequest, created_before, once
 from chassis.internal_tokens import Caller
 from chassis.work import Work, Workshop
 from contracts.card_code import VerifiedCode
@@ -33,7 +37,10 @@ from scenario_svc.uses.store import KnownCards, UseStore
 from scenario_svc.venues.domain import Scenario
 from scenario_svc.venues.store import VenueStore
 
-PURSUED_AT_ONCE = 50
+Pursued = TypeVar("Pursued", CardUse, Refund)
+PURSUED_AT_ONCE = 20
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,41 +65,39 @@ async def use_card(
     caller: Caller,
     request: KeyedRequest,
     *,
-    shown: ShownCode,
+    read_code: Callable[[], ShownCode],
     scenario: Scenario,
     amount_fen: int | None,
 ) -> CardUse:
-    """Use a card at the caller's terminal; raises what `decide` refuses, and CodeAlreadyUsed.
+    """Use a card at the caller's terminal; raises what `read_code` and `decide` refuse, and CodeAlreadyUsed.
 
-    Returns the use: accepted, refused by the charge, or open while the charge is being settled.
+    Returns the use: accepted, refused by the charge, or open while the charge is being settled. A repetition returns
+    it also when the code has expired meanwhile: whoever was charged must not hear that nothing happened.
     """
-
-    async def attempt(asked: KnownCard | None) -> CardUse:
+    async with workshop.begin(caller) as work:
+        before = await created_before(work, request)
+        use = await UseStore(work.session).read(before) if before else None
+    if use is None:
+        shown = read_code()
+        asked = await _ask_if_old(workshop, near.cards, shown.handle, scenario)
         async with workshop.begin(caller) as work:
 
             async def create() -> tuple[UUID, CardUse]:
-                use = await _begin(work, caller, shown, scenario, amount_fen, asked)
-                return use.id, use
+                begun = await _begin(work, caller, shown, scenario, amount_fen, asked)
+                return begun.id, begun
 
-            return await once(work, request, create, UseStore(work.session).read)
-
-    use = await _with_fresh_card(attempt, workshop, near.cards, shown.handle, scenario)
+            use = await once(work, request, create, UseStore(work.session).read)
     if use.state != "open":
         return use
     return await _charge(workshop, near.payments, use, caller)
 
 
-async def _with_fresh_card(
-    attempt: Callable[[KnownCard | None], Awaitable[CardUse]],
-    workshop: Workshop,
-    cards: Cards,
-    handle: UUID,
-    scenario: Scenario,
-) -> CardUse:
+async def _ask_if_old(workshop: Workshop, cards: Cards, handle: UUID, scenario: Scenario) -> KnownCard | None:
+    """Ask card-svc when what we know of the card is too old; None when it is not, or nobody answers."""
     async with workshop.begin() as work:
         known = await KnownCards(work.session).by_handle(handle)
     stale = known is None or (known.age_s > scenario.card_max_age_s and not known.unknown)
-    return await attempt(await cards.state_now(handle) if stale else None)
+    return await cards.state_now(handle) if stale else None
 
 
 async def _begin(
@@ -141,15 +146,26 @@ async def pursue_open_uses(workshop: Workshop, payments: Payments) -> int:
     async with workshop.begin() as work:
         due = await UseStore(work.session).take_due(work.now, work.now + CHARGE_AGAIN_AFTER, PURSUED_AT_ONCE)
         now = work.now
-    for use in due:
+
+    async def pursue(use: CardUse) -> None:
         if now - use.created_at < GIVE_UP_AFTER:
             await _charge(workshop, payments, use, None)
-            continue
+            return
         voided = await payments.void(use)
         if voided is not None:
             async with workshop.begin() as work:
                 await _settle(work, use.id, voided)
+
+    await _each(due, pursue)
     return len(due)
+
+
+async def _each(due: Sequence[Pursued], pursue: Callable[[Pursued], Awaitable[object]]) -> None:
+    """Pursue all at once: neither a slow answer to one nor a defect with it holds up the others."""
+    ends = await asyncio.gather(*(pursue(item) for item in due), return_exceptions=True)
+    for item, wrong in zip(due, ends, strict=True):
+        if isinstance(wrong, Exception):
+            _log.warning("not pursued", kind=type(item).__name__, id=str(item.id), exc_info=wrong)
 
 
 async def read_use(work: Work, caller: Caller, use_id: UUID) -> CardUse:
@@ -184,8 +200,7 @@ async def pursue_open_refunds(workshop: Workshop, payments: Payments) -> int:
     """Ask again for refunds that got no answer, until one comes."""
     async with workshop.begin() as work:
         due = await UseStore(work.session).take_due_refunds(work.now, work.now + timedelta(seconds=10), PURSUED_AT_ONCE)
-    for refund in due:
-        await _pursue_refund(workshop, payments, refund, None)
+    await _each(due, lambda refund: _pursue_refund(workshop, payments, refund, None))
     return len(due)
 
 
