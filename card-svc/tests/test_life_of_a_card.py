@@ -1,6 +1,7 @@
 """A card's life through its real routes: what the table of steps allows happens, everything else is refused."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -69,6 +70,10 @@ async def test_the_state_at_a_past_moment_is_answered(start_card_service: Any, c
         assert (never.status_code, never.json()["code"]) == (404, "card-no-state-then")
         vague = await service.api.call("GET", f"/v1/cards/{card}", by=by, params={"at": "2026-03-02T09:30:00"})
         assert (vague.status_code, vague.json()["field"]) == (422, "at")
+        future = (clock() + timedelta(seconds=1)).isoformat()
+        for never_was in (future, "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"):
+            refused = await service.api.call("GET", f"/v1/cards/{card}", by=by, params={"at": never_was})
+            assert (refused.status_code, refused.json()["field"]) == (422, "at")
 
 
 async def test_a_step_sent_twice_with_one_key_is_one_step(start_card_service: Any) -> None:

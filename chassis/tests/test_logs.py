@@ -42,6 +42,14 @@ def test_personal_data_is_masked_in_our_logs_and_in_a_librarys(written: io.Strin
         assert secret not in written.getvalue()
 
 
+def test_what_is_not_text_is_masked_as_the_text_that_it_becomes(written: io.StringIO) -> None:
+    structlog.get_logger("ours").warning(
+        "failed", why=ValueError("no such person 33040019900501001X"), who={"+8613812345678"}, whom=b"13812345678"
+    )
+    for secret in SECRETS:
+        assert secret not in written.getvalue()
+
+
 def test_ids_and_amounts_are_left_as_they_are() -> None:
     harmless = "use 0198f0c2-7d3a-7abc-8def-0123456789ab of 1200 fen at 1772415000000"
     assert logs.masked(harmless) == harmless

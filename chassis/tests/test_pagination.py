@@ -1,5 +1,7 @@
 """A cursor that we handed out leads on; anything else is refused, whatever it is."""
 
+import base64
+import json
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -17,6 +19,13 @@ def test_a_cursor_comes_back_as_the_place_that_it_was() -> None:
     assert decode_place(encode_place(PLACE)) == PLACE
     assert decode_place(None) is None
     assert encode_place(None) is None
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-03-02T00:00:00"])
+def test_a_moment_that_no_database_holds_is_refused(moment: str) -> None:
+    raw = json.dumps([moment, str(UUID(int=5))]).encode()
+    with pytest.raises(BadRequest):
+        decode_place(base64.urlsafe_b64encode(raw).decode())
 
 
 @given(st.text(max_size=80))

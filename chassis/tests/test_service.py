@@ -6,6 +6,7 @@ Tried on interop-svc's shell with a route of the test's own, on a real database.
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID, uuid4
@@ -14,7 +15,9 @@ import pytest
 from fastapi import APIRouter, Query
 from pydantic import Field
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
+from chassis.crypto.encoding import to_base64url
 from chassis.errors import Conflict, Unavailable
 from chassis.idempotency import once
 from chassis.internal_tokens import HEADER
@@ -44,6 +47,7 @@ class Body(RequestModel):
     """A body with a field."""
 
     amount_fen: int = Field(strict=True, ge=1)
+    note: str = ""
 
 
 def router() -> APIRouter:
@@ -105,6 +109,7 @@ async def test_nobody_gets_in_without_an_internal_token_for_this_very_operation(
     for headers in (
         {},
         {HEADER: "x.y"},
+        {HEADER: to_base64url(b"[" * 3000) + ".AA"},
         {HEADER: api.token(BY, "interop.make")},
         {"X-User": "root", "Authorization": "Bearer abc"},
     ):
@@ -151,6 +156,28 @@ async def test_a_defect_is_answered_without_a_word_of_its_cause(api: Api) -> Non
     answer = await api.call("GET", "/v1/things/defect", by=BY)
     assert (answer.status_code, answer.json()["code"]) == (500, "internal-error")
     assert "42" not in answer.text
+    # The server drops the connection after a defect; whoever called must know before the next request is on it.
+    assert answer.headers["Connection"] == "close"
+
+
+async def test_whoever_finds_no_free_connection_is_told_to_come_back(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = api.app.state.runtime.engine
+    monkeypatch.setattr(engine.sync_engine.pool, "_timeout", 0.05)
+    async with AsyncExitStack() as stack:
+        for _ in range(engine.sync_engine.pool.size()):
+            await stack.enter_async_context(engine.connect())
+        for path in ("/v1/things/fine", "/v1/things/refused"):
+            answer = await api.call("GET", path, by=BY)
+            assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+
+
+async def test_what_was_bound_to_a_statement_that_fails_is_not_in_its_error(api: Api) -> None:
+    async with api.app.state.runtime.workshop.begin() as work:
+        with pytest.raises(DBAPIError) as wrong:
+            await work.session.execute(text("SELECT CAST(:secret AS int) / 0"), {"secret": 42})
+        assert "SELECT" in str(wrong.value)
+        assert "42" not in str(wrong.value)
+        await work.session.rollback()
 
 
 @pytest.mark.parametrize(
@@ -161,6 +188,7 @@ async def test_a_defect_is_answered_without_a_word_of_its_cause(api: Api) -> Non
         (b'{"amount_fen": "5"}', 422, "invalid-field", "amount_fen"),
         (b'{"amount_fen": 0}', 422, "invalid-field", "amount_fen"),
         (b'{"amount_fen": 5, "evil": 1}', 422, "invalid-field", "evil"),
+        (b'{"amount_fen": 5, "note": "a\\u0000b"}', 422, "invalid-field", "note"),
         (b"{}", 422, "invalid-field", "amount_fen"),
     ],
 )

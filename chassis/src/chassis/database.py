@@ -30,6 +30,7 @@ def create_engine(url: str, *, pool_size: int = 8) -> AsyncEngine:
         pool_timeout=2.0,
         pool_pre_ping=False,
         pool_recycle=1800,
+        hide_parameters=True,  # what is bound may be about a person, and a statement that fails goes into the log
         connect_args={"timeout": 5.0, "command_timeout": 15.0, "server_settings": SESSION_BOUNDS},
     )
 

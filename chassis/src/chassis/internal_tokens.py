@@ -81,7 +81,7 @@ def decode(
     """
     try:
         return _open(token, callee, operation, cell, secrets, int(now.timestamp() * 1000))
-    except (ValueError, KeyError, TypeError, AttributeError) as wrong:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as wrong:
         raise InternalTokenRefused from wrong
 
 

@@ -13,7 +13,7 @@ import structlog
 
 from chassis import tracing
 
-_PERSONAL = re.compile(r"(?<![0-9])(?:[1-9][0-9]{16}[0-9Xx]|1[3-9][0-9]{9})(?![0-9Xx])")
+_PERSONAL = re.compile(r"(?<![0-9])(?:[1-9][0-9]{16}[0-9Xx]|1[3-9][0-9]{9}|(?:00)?861[3-9][0-9]{9})(?![0-9Xx])")
 _BEARER = re.compile(r"(?i)\b(bearer\s+|eyJ)[A-Za-z0-9._~+/-]{8,}=*")
 _NEVER = frozenset(
     {"authorization", "password", "secret", "client_secret", "token", "code", "document_number", "phone"}
@@ -26,9 +26,11 @@ def masked(value: Any) -> Any:
         return _BEARER.sub("***", _PERSONAL.sub(lambda found: found[0][:3] + "***" + found[0][-2:], value))
     if isinstance(value, dict):
         return {key: "***" if str(key).lower() in _NEVER else masked(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | set | frozenset):
         return [masked(inner) for inner in value]
-    return value
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return masked(str(value))  # an exception, a record: what it says of itself is text
 
 
 def _mask(_logger: Any, _name: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -4,7 +4,7 @@ import base64
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Generic, TypeVar
 from uuid import UUID
 
@@ -47,8 +47,8 @@ def decode_place(cursor: str | None) -> Place | None:
         at = datetime.fromisoformat(moment)
         if at.tzinfo is None:
             raise ValueError("a moment without its zone")
-        return Place(at, UUID(item))
-    except (ValueError, TypeError, AttributeError) as wrong:
+        return Place(at.astimezone(UTC), UUID(item))
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as wrong:
         raise BadRequest("The cursor is not one that this API handed out.", field="cursor") from wrong
 
 

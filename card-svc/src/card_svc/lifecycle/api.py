@@ -1,11 +1,11 @@
 """The routes of a card's life."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, Field
 
 from card_svc.lifecycle import use_cases
 from card_svc.lifecycle.adapters import Citizens
@@ -17,6 +17,16 @@ from chassis.web.models import ListModel, RequestModel, ResponseModel
 from chassis.web.work import TheWork
 
 router = APIRouter(tags=["cards"])
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as wrong:  # the first or last day that a calendar here knows
+        raise ValueError("no such moment in UTC") from wrong
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 class ApplyForCard(RequestModel):
@@ -108,7 +118,7 @@ async def read(
     card: UUID,
     work: TheWork,
     caller: TheCaller,
-    at: Annotated[AwareDatetime | None, Query(description="Answer the state at this past moment.")] = None,
+    at: Annotated[Moment | None, Query(description="Answer the state at this past moment.")] = None,
 ) -> CardModel | CardStateModel:
     """Read a card as it is, or the state that it had at a past moment."""
     signed = await use_cases.read_card(work, caller, card)

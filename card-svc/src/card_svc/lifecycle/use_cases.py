@@ -16,6 +16,7 @@ from card_svc.lifecycle.domain import (
 )
 from card_svc.lifecycle.events import card_applied, card_moved
 from card_svc.lifecycle.store import CardStore
+from chassis.errors import Unprocessable
 from chassis.internal_tokens import Caller
 from chassis.work import Work
 
@@ -48,7 +49,9 @@ async def read_card(work: Work, caller: Caller, sign: UUID) -> SignedCard:
 
 
 async def state_at(work: Work, card: Card, moment: datetime) -> State:
-    """Return the state that a card had at a past moment, for disputes."""
+    """Return the state that a card had at a past moment, for disputes; nobody knows the future."""
+    if moment > work.now:
+        raise Unprocessable("That moment has not come yet.", field="at")
     return await CardStore(work.session).state_at(card, moment)
 
 

@@ -1,8 +1,8 @@
 """What request and response models have in common: unknown fields are refused, money is whole fen."""
 
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Item = TypeVar("Item")
 
@@ -13,6 +13,15 @@ class RequestModel(BaseModel):
     """A request body; a field that is not declared is refused and named."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_max_length=4096)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _without_nul(cls, value: Any) -> Any:
+        """PostgreSQL stores no NUL, and nobody writes one: refused here, with the field's name."""
+        texts = value if isinstance(value, list) else [value]
+        if any(isinstance(text, str) and "\0" in text for text in texts):
+            raise ValueError("holds NUL")
+        return value
 
 
 class ResponseModel(BaseModel):

@@ -21,6 +21,7 @@ from chassis.web.work import TheWork
 from chassis.work import Fact
 
 EXPORT_MAX_BLOCKS = 500
+BLOCKS_MAX = 2**62  # of a journal: more than a bigint column holds is no block
 
 
 class NothingSetAside(NotFound):
@@ -101,7 +102,7 @@ def operator_router(service: str) -> APIRouter:
         request: Request,
         workshop: TheWorkshop,
         caller: TheCaller,
-        after: Annotated[int, Query(ge=0, description="Give the blocks after this one.")] = 0,
+        after: Annotated[int, Query(ge=0, le=BLOCKS_MAX, description="Give the blocks after this one.")] = 0,
         limit: Annotated[int, Query(ge=1, le=EXPORT_MAX_BLOCKS)] = 100,
     ) -> StreamingResponse:
         """Export blocks with their rows as JSON lines; pages put together are one export to verify."""

@@ -21,6 +21,7 @@ from chassis.work import Fact
 
 _log = structlog.get_logger(__name__)
 
+_DATABASE_FAILURES = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError, TimeoutError)
 _CODES = {404: "not-found", 405: "method-not-allowed", 413: "too-large", 415: "unsupported-media-type"}
 
 
@@ -46,7 +47,10 @@ def problem_answer(
 async def _on_refusal(request: Request, refusal: Exception) -> JSONResponse:
     assert isinstance(refusal, Refusal)
     if refusal.recorded:
-        await _record(request, refusal)
+        try:
+            await _record(request, refusal)
+        except _DATABASE_FAILURES as failure:  # what cannot be written down is not said either
+            return await _on_database(request, failure)
     headers = {}
     if isinstance(refusal, TooMany | Unavailable):
         headers["Retry-After"] = str(refusal.retry_after_s)
@@ -103,7 +107,8 @@ async def _on_database(request: Request, failure: Exception) -> JSONResponse:
 
 async def _on_defect(request: Request, defect: Exception) -> JSONResponse:
     _log.error("defect", operation=getattr(request.scope.get("route"), "operation_id", None), exc_info=defect)
-    return problem_answer(request, "internal-error")
+    # The exception goes on to the server, which then drops the connection: nobody may send the next request on it.
+    return problem_answer(request, "internal-error", headers={"Connection": "close"})
 
 
 def install(app: FastAPI) -> None:
@@ -111,6 +116,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Refusal, _on_refusal)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
-    for failure in (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError, TimeoutError):
+    for failure in _DATABASE_FAILURES:
         app.add_exception_handler(failure, _on_database)
     app.add_exception_handler(Exception, _on_defect)
