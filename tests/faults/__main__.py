@@ -7,16 +7,19 @@ import time
 from collections.abc import Sequence
 
 from tests.faults.asks import Asking
-from tests.faults.cell import PLANTS, attacked_cell
+from tests.faults.cell import attacked_cell
 from tests.faults.havoc import Havoc
 from tests.faults.load import LONG_MAGIC, MAGIC, Load
 from tests.faults.people import Founding
+from tests.faults.plants import PLANTS
 from tests.faults.verdict import draw_verdict, settle
 
 LONG = 30
 """From so many kills on there is time for charges that are given up after a minute."""
 ATTACK_BASE_S, ATTACK_S_PER_KILL = 60.0, 8.0
 SETTLES_WITHIN_S, SETTLES_LONG_WITHIN_S = 45.0, 180.0
+RUSH_S = 5.0
+"""After the last kill everybody hurries for a while: the most writers at once, and a cell that has come back."""
 SHOWN = 30
 
 
@@ -29,9 +32,10 @@ def attack(seed: int, kills: int, plant: str | None) -> list[str]:
         load = Load(town=town, asking=Asking(), seed=seed, magic=LONG_MAGIC if long else MAGIC)
         havoc = Havoc(cell=cell, seed=seed, kills=kills)
         cell.wire.lying = True
-        load.start(each=2)
+        load.start(each=3)
         try:
             havoc.run(until=time.monotonic() + ATTACK_BASE_S + ATTACK_S_PER_KILL * kills)
+            load.hurry(RUSH_S)
         finally:
             load.stop()
             cell.wire.lying = False
@@ -62,8 +66,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
-    plants = sorted(plant.name for plant in PLANTS.iterdir())
-    parser.add_argument("--plant", choices=plants, help="break the cell on purpose: the verdict has to say so")
+    parser.add_argument("--plant", choices=PLANTS, help="break the cell on purpose: the verdict has to say so")
     arguments = parser.parse_args(words)
     problems = attack(arguments.seed, arguments.kills, arguments.plant)
     for problem in problems[:SHOWN]:

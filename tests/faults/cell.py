@@ -26,11 +26,11 @@ from onecard_local.databases import read_passwords
 from onecard_local.ports import SERVICES, CellPorts, claim_test_cell
 from onecard_local.postgres import SUPERUSER
 from onecard_local.sandbox import read_credentials
+from tests.faults.plants import planted
 from tests.faults.wire import Wire
 
 CODE = "330000"
 ROOT = Path(__file__).resolve().parents[2]
-PLANTS = Path(__file__).with_name("plants")
 READY_WITHIN_S = 120.0
 
 
@@ -86,10 +86,14 @@ class AttackedCell:
         holder = int(rows[0]["holder"].split(":")[1]) if rows else None
         return holder if holder in [self.process(name) for name in self.names_of(service)] else None
 
+    def database_url(self, service: str) -> str:
+        """Return the superuser's address of a service's database."""
+        password = read_passwords(self.home / CODE / "passwords.json")[SUPERUSER]
+        return f"postgresql://{SUPERUSER}:{password}@127.0.0.1:{self.ports.postgres}/{service}"
+
     def ask(self, service: str, statement: str, *values: object) -> list[Any]:
         """Look into a service's database as an auditor with all rights would."""
-        password = read_passwords(self.home / CODE / "passwords.json")[SUPERUSER]
-        url = f"postgresql://{SUPERUSER}:{password}@127.0.0.1:{self.ports.postgres}/{service}"
+        url = self.database_url(service)
 
         async def fetch() -> list[Any]:
             async with asyncio.timeout(20.0):
@@ -139,7 +143,7 @@ def attacked_cell(seed: int, plant: str | None) -> Iterator[AttackedCell]:
         environment = os.environ | {"ONECARD_NATS_THROUGH": wire.url}
         environment.pop("PYTHONPATH", None)
         if plant:
-            environment["PYTHONPATH"] = str(PLANTS / plant)
+            environment["PYTHONPATH"] = str(planted(plant, above / "plant"))
         wire.start()
         with (above / "runner.log").open("wb") as log:
             runner = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)

@@ -1,4 +1,4 @@
-"""The attack on processes: SIGKILL of whoever the seed draws, SIGSTOP of a journal's leader and of its follower.
+"""The attack on processes: SIGKILL of whoever the seed draws, SIGSTOP of a journal's leader, follower and writers.
 
 Invariant: the order of faults follows from the seed alone; only processes of the attacked cell are touched, and
 whoever was stopped is continued, whatever happens.
@@ -17,24 +17,30 @@ from functools import partial
 
 from onecard_local.children import wait_until
 from tests.faults.cell import AttackedCell, children_of, parent_of
+from tests.faults.stalling import stall_writer
 
 KILLED = ("gateway", "card-svc", "payment-svc", "scenario-svc", "NATS", "PostgreSQL")
 STOPPED = ("card", "payment")  # card's leader; payment's is also the follower of card
 STOPPED_FOR_S = 10.0
 KILLS_BETWEEN_STOPS = 5
+STALLED = ("scenario", "payment")  # who writes most
+KILLS_BETWEEN_STALLS = 3
 PAUSES_S = (0.6, 2.2)
 BACK_WITHIN_S = 30.0
 
 
 def schedule(seed: int, kills: int) -> Iterator[tuple[float, str, str]]:
-    """Yield (pause before it, "kill" or "stop", whom)."""
+    """Yield (pause before it, "kill", "stop" or "stall", whom)."""
     dice = random.Random(f"havoc {seed}")
     names: list[str] = []
-    stops = 0
+    stops = stalls = 0
     for number in range(kills):
         if number % KILLS_BETWEEN_STOPS == min(1, kills - 1):
             yield dice.uniform(*PAUSES_S), "stop", STOPPED[stops % len(STOPPED)]
             stops += 1
+        if number % KILLS_BETWEEN_STALLS == 0:
+            yield dice.uniform(*PAUSES_S), "stall", STALLED[stalls % len(STALLED)]
+            stalls += 1
         if not names:  # everybody once, in another order each round
             names = dice.sample(KILLED, len(KILLED))
         yield dice.uniform(*PAUSES_S), "kill", names.pop()
@@ -61,12 +67,17 @@ class Havoc:
                 if time.monotonic() > until:
                     self.log.append("out of time")
                     return
-                done = self._kill(whom) if fault == "kill" else self._stop(whom)
+                done = self._do(fault, whom)
                 self.done[f"{fault} {whom}"] += done
                 self.log.append(f"{time.monotonic() - begun:6.1f} s  {fault} {whom}{'' if done else ': was not there'}")
         finally:
             for stopping in self._stopping:
                 stopping.join()
+
+    def _do(self, fault: str, whom: str) -> bool:
+        if fault == "stall":
+            return stall_writer(self.cell, whom)
+        return self._kill(whom) if fault == "kill" else self._stop(whom)
 
     @property
     def killed(self) -> int:

@@ -46,6 +46,7 @@ class Load:
     rivals: list[tuple[Ask, Ask]] = field(default_factory=list)  # two terminals with one code
     defects: list[str] = field(default_factory=list)  # of this load: it must end with none
     _over: threading.Event = field(default_factory=threading.Event)
+    _hurry: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
 
     def start(self, each: int) -> None:
@@ -55,6 +56,11 @@ class Load:
             thread = threading.Thread(target=self._live, args=(holder, dice, number < len(self.town.holders)))
             self._threads.append(thread)
             thread.start()
+
+    def hurry(self, for_s: float) -> None:
+        """Let nobody think between two doings, for a while."""
+        self._hurry.set()
+        self._over.wait(for_s)
 
     def stop(self) -> None:
         """Let everybody bring to its end what was begun."""
@@ -67,7 +73,7 @@ class Load:
         if first:  # one thing at a time with the card's state
             weights |= {self._lose_and_find: 2}
         doings: list[Callable[[Holder, random.Random], None]] = list(weights)
-        while not self._over.wait(dice.uniform(*THINKS_S)):
+        while not self._over.wait(0.0 if self._hurry.is_set() else dice.uniform(*THINKS_S)):
             doing = dice.choices(doings, list(weights.values()))[0]
             try:
                 doing(holder, dice)

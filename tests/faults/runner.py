@@ -16,9 +16,10 @@ from onecard_local.cells import declare_cell
 from onecard_local.databases import Passwords
 from onecard_local.home import hold_home
 from onecard_local.keys import write_once
-from onecard_local.programs import Probe, Program
+from onecard_local.programs import Probe
 from onecard_local.refusals import CannotStart
 from onecard_local.run import Runner
+from onecard_local.supervisor import Program
 from onecard_local.telling import Telling
 
 SECOND = ("card", "payment")
