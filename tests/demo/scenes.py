@@ -2,6 +2,7 @@
 
 import random
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -26,13 +27,19 @@ class Demo:
         self.till = cell.client("canteen-terminal", story)
         self.counter = cell.client("counter", story)
         self.citizen = Citizen(cell.public_url, cell.outside, fresh_person(random.Random(seed)))
-        self.quiet = ApiClient(cell.public_url, self.ecard.credentials)  # for looking again and again
+        self.quiet = ApiClient(
+            cell.public_url, self.ecard.credentials, story.quiet_http()
+        )  # for looking again and again
         self._tokens: dict[str, str] = {}
         self.token = ""
         self.card = ""
 
     def tell(self) -> None:
         """Tell everything in order; raises Unexpected at the first thing that is not as told."""
+        with closing(self.citizen), closing(self.story):
+            self._tell()
+
+    def _tell(self) -> None:
         self.enrolment()
         self.application()
         self.library()

@@ -1,6 +1,7 @@
 """Tells a story: what is about to happen, each HTTP call with its answer, and whether it was as told."""
 
 import json
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -18,6 +19,7 @@ class Story:
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False)
+        self._clients = ExitStack()
         self.calls = 0
 
     def scene(self, title: str, words: str) -> None:
@@ -30,7 +32,17 @@ class Story:
 
     def http(self) -> httpx.Client:
         """Return a client whose calls are told."""
-        return httpx.Client(timeout=10.0, trust_env=False, event_hooks={"response": [self._told]})
+        return self.quiet_http(response=[self._told])
+
+    def quiet_http(self, **hooks: Any) -> httpx.Client:
+        """Return a client whose calls are not told; closed with the story."""
+        made = httpx.Client(timeout=10.0, trust_env=False, event_hooks=hooks)
+        self._clients.callback(made.close)
+        return made
+
+    def close(self) -> None:
+        """Close every client."""
+        self._clients.close()
 
     def expect(self, answer: httpx.Response, status: int, **fields: Any) -> Any:
         """Return the JSON of an answer that must be as told; raises Unexpected otherwise."""
