@@ -1,7 +1,7 @@
 """The process of the e-card page: `python -m ecard`."""
 
 from chassis import logs, serving
-from ecard.app import create_app
+from ecard.app import create_app, ready
 from ecard.settings import load
 
 if __name__ == "__main__":
@@ -15,6 +15,6 @@ if __name__ == "__main__":
             port=settings.port,
             health_host=settings.health_host,
             health_port=settings.health_port,
-            ready=app.state.platform.ready,
+            ready=ready,
         )
     )

@@ -9,7 +9,7 @@ from fastapi import Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from ecard.words import CARD_STATES, USE_STATES, local_time, yuan
+from ecard.words import CARD_STATES, USE_STATES, local_clock, local_time, yuan
 
 FOLDER = Path(__file__).parent / "templates"
 
@@ -21,7 +21,7 @@ _jinja = Environment(
     lstrip_blocks=True,
 )
 _jinja.globals.update(CARD_STATES=CARD_STATES, USE_STATES=USE_STATES)
-_jinja.filters.update(yuan=yuan, local_time=local_time)
+_jinja.filters.update(yuan=yuan, local_time=local_time, local_clock=local_clock)
 _STYLE = Markup((FOLDER / "style.css").read_text("utf-8"))
 _SCRIPT = Markup((FOLDER / "countdown.js").read_text("utf-8"))
 
@@ -39,7 +39,7 @@ class Pages:
         body = _jinja.get_template(template).render(style=_STYLE, script=_SCRIPT, nonce=nonce, **context)
         policy = (
             f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}';"
-            f" form-action 'self' {self._issuer}; frame-ancestors 'none'; base-uri 'none'"
+            f" img-src data:; form-action 'self' {self._issuer}; frame-ancestors 'none'; base-uri 'none'"
         )
         headers = {
             "Content-Security-Policy": policy,

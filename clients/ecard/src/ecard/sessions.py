@@ -1,6 +1,8 @@
 """The session of one phone, sealed into its own cookie: nothing is kept here, so a restart signs nobody out.
 
-Invariant: only this process's keys open a cookie, and a cookie of one kind does not open as another.
+Sealed cookies rather than a store: a second process needs nothing shared but the keys, and what a lost cookie is worth
+ends with its token, ten minutes at most. Invariant: only this page's keys open a cookie, and a cookie of one kind does
+not open as another.
 """
 
 import json
@@ -13,7 +15,9 @@ from chassis.crypto.fields import FieldKeys
 
 SESSION_COOKIE = "onecard_session"
 SIGN_IN_COOKIE = "onecard_sign_in"
-LIFE_S = {SESSION_COOKIE: 8 * 3600, SIGN_IN_COOKIE: 600}
+LEFT_COOKIE = "onecard_left"  # this phone signed out: the next sign-in is anew, whoever the issuer remembers
+LIFE_S = {SESSION_COOKIE: 8 * 3600, SIGN_IN_COOKIE: 1200, LEFT_COOKIE: 8 * 3600}
+SPARE_S = 20  # a token is renewed this long before its end
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +25,15 @@ class Session:
     """A signed-in citizen at this channel."""
 
     token: str  # the access token
-    expires_at: int  # when the token does, in seconds
+    subject: str  # the citizen, as this channel knows them
+    acr: str  # how strongly the citizen was verified
+    since: int  # when the token came, in seconds
+    expires_at: int  # when it ends
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+
+    def is_fresh(self, now: float) -> bool:
+        """Whether the token is good for another call."""
+        return now < self.expires_at - SPARE_S
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +44,10 @@ class SignIn:
     nonce: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     verifier: str = field(default_factory=lambda: secrets.token_urlsafe(48))
     then: str = "/"
+    # What the citizen pressed when a new token or a face check was needed first; done on the way back, once.
+    step: str = ""
+    key: str = ""
+    subject: str = ""  # for whom: nobody else's card is touched
 
 
 class Sealer:

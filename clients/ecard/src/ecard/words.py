@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 ZONE: Final = ZoneInfo("Asia/Shanghai")
 
 CARD_STATES: Final = {
-    "applied": ("已申请,等待制卡", "Applied for, waiting to be made"),
+    "applied": ("已申请，等待制卡", "Applied for, waiting to be made"),
     "in_production": ("制卡中", "Being made"),
-    "dispatched": ("已寄往服务网点,请持身份证领取", "At the counter. Please collect it with your ID"),
-    "dormant": ("已领取,尚未启用", "Collected, not enabled yet"),
+    "dispatched": ("已寄往服务网点，请持身份证领取", "At the counter. Please collect it with your ID"),
+    "dormant": ("已领取，尚未启用", "Collected, not enabled yet"),
     "active": ("正常使用", "Active"),
     "temporarily_lost": ("已挂失", "Reported lost"),
     "lost": ("已挂失", "Lost"),
@@ -34,3 +34,8 @@ def yuan(amount_fen: int) -> str:
 def local_time(moment: str) -> str:
     """Write an RFC 3339 moment as people of the business zone read it."""
     return datetime.fromisoformat(moment).astimezone(ZONE).strftime("%Y-%m-%d %H:%M")
+
+
+def local_clock(moment: str) -> str:
+    """Write an RFC 3339 moment as a clock of the business zone shows it."""
+    return datetime.fromisoformat(moment).astimezone(ZONE).strftime("%H:%M:%S")
