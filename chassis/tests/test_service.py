@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from fastapi import APIRouter, Query
+from prometheus_client import REGISTRY
 from pydantic import Field
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -27,6 +28,7 @@ from chassis.settings import ServiceSettings
 from chassis.testing.databases import Databases
 from chassis.testing.keys import write_service_keys
 from chassis.testing.service import CELL, PUBLIC_URL, Api, caller, running
+from chassis.testing.waiting import until
 from chassis.web.app import describe_app, service_app
 from chassis.web.guard import Keyed
 from chassis.web.models import RequestModel
@@ -148,6 +150,20 @@ async def test_a_database_that_lets_nobody_in_is_not_now_and_not_a_defect(api: A
             await connection.close()
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert answer.headers["retry-after"]
+    assert (await api.call("GET", "/v1/things/fine", by=BY)).status_code == 200
+
+
+async def test_more_than_can_be_under_way_is_refused_at_once_as_a_problem(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chassis.web.measuring.MAX_IN_FLIGHT", 1)
+    slow = {"path": "/v1/things?wait_s=0.5", "operation": "interop.make"}
+    first = asyncio.create_task(api.call("POST", slow["path"], {"amount_fen": 5}, by=BY, key="k"))
+    await until(lambda: asyncio.sleep(0, REGISTRY.get_sample_value("onecard_requests_in_flight")), what="the first")
+    answer = await api.call("GET", "/v1/things/fine", by=BY)
+    assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "overloaded", "1")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (await first).status_code == 200
     assert (await api.call("GET", "/v1/things/fine", by=BY)).status_code == 200
 
 

@@ -15,7 +15,6 @@ import uvloop
 from chassis.health import Ready, health_app
 
 DRAIN_S = 10
-MAX_IN_FLIGHT = 512
 
 
 class _Server(uvicorn.Server):
@@ -55,7 +54,7 @@ async def serve(
     async def ready_unless_stopping() -> str | None:
         return "stopping" if stopping.is_set() else await ready()
 
-    main = _server(app, host, port, **{"limit_concurrency": MAX_IN_FLIGHT, "lifespan": "on"} | options)
+    main = _server(app, host, port, **{"lifespan": "on"} | options)
     health = _server(health_app(ready_unless_stopping), health_host or host, health_port, lifespan="off")
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

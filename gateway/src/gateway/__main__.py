@@ -31,7 +31,6 @@ def main() -> None:
             health_port=settings.health_port,
             ready=app.ready,
             http=edge_protocol(settings.limits, settings.public_url),
-            limit_concurrency=None,
             timeout_keep_alive=int(settings.limits.keep_alive_s),
             proxy_headers=False,
             interface="asgi3",

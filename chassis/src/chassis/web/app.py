@@ -111,5 +111,5 @@ def service_app(
             yield
 
     app.router.lifespan_context = lifespan
-    app.add_middleware(Measuring)
+    app.add_middleware(Measuring, public_url=runtime.settings.public_url)
     return app
