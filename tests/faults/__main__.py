@@ -18,7 +18,7 @@ LONG = 30
 """From so many kills on there is time for charges that are given up after a minute."""
 ATTACK_BASE_S, ATTACK_S_PER_KILL = 60.0, 8.0
 SETTLES_WITHIN_S, SETTLES_LONG_WITHIN_S = 45.0, 180.0
-RUSH_S = 5.0
+RUSH_S = 3.0
 """After the last kill everybody hurries for a while: the most writers at once, and a cell that has come back."""
 SHOWN = 30
 
@@ -27,7 +27,7 @@ def attack(seed: int, kills: int, plant: str | None) -> list[str]:
     """Run one attack from start to verdict; returns what is wrong."""
     long, begun = kills >= LONG, time.monotonic()
     with attacked_cell(seed, plant) as cell:
-        town = Founding(cell, seed).town(citizens=6 if long else 4)
+        town = Founding(cell, seed).town(citizens=6 if long else 3)
         say(f"the cell is up and {len(town.holders)} citizens have cards", begun)
         load = Load(town=town, asking=Asking(), seed=seed, magic=LONG_MAGIC if long else MAGIC)
         havoc = Havoc(cell=cell, seed=seed, kills=kills)

@@ -25,7 +25,7 @@ STOPPED_FOR_S = 10.0
 KILLS_BETWEEN_STOPS = 5
 STALLED = ("scenario", "payment")  # who writes most
 KILLS_BETWEEN_STALLS = 3
-PAUSES_S = (0.6, 2.2)
+PAUSES_S = (0.3, 1.3)
 BACK_WITHIN_S = 30.0
 
 
