@@ -12,6 +12,7 @@ from pathlib import Path
 
 from onecard_local.callers import ApiClient, wait_for
 from onecard_local.cells import OUTSIDE
+from onecard_local.ports import claim_test_cell
 from onecard_local.sandbox import read_credentials
 from tests.demo.story import Story
 
@@ -71,3 +72,26 @@ def running_cell(story: Story, *options: str) -> Iterator[RunningCell]:
     finally:
         runner.send_signal(signal.SIGTERM)
         runner.wait(timeout=60)
+
+
+@contextmanager
+def cell_of_its_own(home: Path) -> Iterator[RunningCell]:
+    """Give a cell on ports of its own, with its data below `home`, started for the time of the block."""
+    claimed = claim_test_cell()
+    command = [sys.executable, "-m", "onecard_local", "run", "--base", str(claimed.ports.base)]
+    command += ["--gateway-port", str(claimed.free_port()), "--ecard-port", str(claimed.free_port())]
+    with (home / "runner.log").open("wb") as log:
+        environment = os.environ | {"ONECARD_HOME": str(home / "data")}
+        runner = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+
+        def ready() -> RunningCell | None:
+            if runner.poll() is not None:
+                raise RuntimeError((home / "runner.log").read_text("utf-8")[-2000:])
+            return look_for_cell(home / "data")
+
+        yield wait_for(ready, what="The cell's readiness", within_s=READY_WITHIN_S)
+    finally:
+        runner.send_signal(signal.SIGTERM)
+        runner.wait(timeout=60)
+        claimed.release()
