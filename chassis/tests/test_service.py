@@ -4,7 +4,6 @@ Tried on interop-svc's shell with a route of the test's own, on a real database.
 """
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -43,6 +42,9 @@ class Noted(Conflict):
 
     code = "changed-meanwhile"
     recorded = True
+
+
+JSON = {"Content-Type": "application/json"}
 
 
 class Body(RequestModel):
@@ -205,6 +207,14 @@ async def test_what_was_bound_to_a_statement_that_fails_is_not_in_its_error(api:
         (b'{"amount_fen": 0}', 422, "invalid-field", "amount_fen"),
         (b'{"amount_fen": 5, "evil": 1}', 422, "invalid-field", "evil"),
         (b'{"amount_fen": 5, "note": "a\\u0000b"}', 422, "invalid-field", "note"),
+        (b'{"amount_fen": 5, "note": "a\\nb"}', 422, "invalid-field", "note"),
+        (b'{"amount_fen": 5, "note": "\\ud800"}', 422, "invalid-field", "note"),
+        (b'{"amount_fen": 5, "<script>\\ud800": 1}', 422, "invalid-field", None),
+        (b'{"amount_fen": 5, "note": "a", "note": "b"}', 400, "malformed-request", None),
+        (b'{"amount_fen": NaN}', 400, "malformed-request", None),
+        (b'\xef\xbb\xbf{"amount_fen": 5}', 400, "malformed-request", None),
+        ('{"amount_fen": 5}'.encode("utf-16"), 400, "malformed-request", None),
+        (b"[" * 100_000, 400, "malformed-request", None),
         (b"{}", 422, "invalid-field", "amount_fen"),
     ],
 )
@@ -216,14 +226,33 @@ async def test_a_bad_body_is_refused_and_the_field_named(
     assert (answer.status_code, answer.json()["code"], answer.json().get("field")) == (status, code, field)
 
 
-async def test_another_content_type_and_too_large_a_body_are_refused(api: Api) -> None:
-    headers = {HEADER: api.token(BY, "interop.make"), "Idempotency-Key": "k", "Content-Type": "text/plain"}
-    answer = await api.client.post("/v1/things", content=b'{"amount_fen": 5}', headers=headers)
-    assert 400 <= answer.status_code < 500
-    headers["Content-Type"] = "application/json"
-    large = json.dumps({"amount_fen": 5, "evil": "x" * 1_100_000})
-    assert (await api.client.post("/v1/things", content=large, headers=headers)).status_code == 413
+async def test_another_content_type_and_too_large_a_body_are_refused_as_problems(api: Api) -> None:
+    headers = {HEADER: api.token(BY, "interop.make"), "Idempotency-Key": "k"}
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""):
+        answer = await api.client.post(
+            "/v1/things", content=b'{"amount_fen": 5}', headers=headers | {"Content-Type": kind}
+        )
+        assert (answer.status_code, answer.json()["code"]) == (415, "unsupported-media-type")
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(11):
+            yield b"x" * 100_000
+
+    for content in (b"x" * 1_100_000, pieces()):  # with a length, and without
+        answer = await api.client.post("/v1/things", content=content, headers=headers | JSON)
+        assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
     assert await journal_topics(api) == []
+
+
+async def test_a_refusal_repeats_nothing_of_what_was_sent(api: Api) -> None:
+    headers = {"X-Request-Id": "0123456789abcdef"}
+    answer = await api.call("GET", "/v1/things/marker?page=marker", by=BY, headers=headers)
+    assert (answer.status_code, answer.json()["field"]) == (422, "page")
+    assert "marker" not in answer.text
+    assert answer.json()["instance"] == "urn:onecard:request:0123456789abcdef"
+    answer = await api.call("GET", "/v1/nothing/marker", by=BY, operation="interop.look")
+    assert answer.status_code == 404
+    assert "marker" not in answer.text
 
 
 async def test_unknown_paths_and_methods_are_refused_as_problems(api: Api) -> None:

@@ -15,11 +15,10 @@ from prometheus_client import REGISTRY
 from chassis.journal.measures import JournalCollector
 from chassis.runtime import Runtime
 from chassis.web import refusals
+from chassis.web.bodies import BodyLimit, plain_json
 from chassis.web.guard import caller_of
 from chassis.web.measuring import Measuring
 from chassis.web.models import ProblemModel
-
-BODY_LIMIT = 1_000_000
 
 
 class Part(Protocol):
@@ -53,8 +52,7 @@ def describe_app(service: str, summary: str, routers: Sequence[APIRouter]) -> Fa
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        max_body_size=BODY_LIMIT,
-        dependencies=[Depends(caller_of)],
+        dependencies=[Depends(caller_of), Depends(plain_json)],  # in this order: nobody learns anything without a token
         responses=PROBLEM_ANSWERS,
     )
     for router in routers:
@@ -111,5 +109,6 @@ def service_app(
             yield
 
     app.router.lifespan_context = lifespan
+    app.add_middleware(BodyLimit, public_url=runtime.settings.public_url)
     app.add_middleware(Measuring, public_url=runtime.settings.public_url)
     return app

@@ -1,10 +1,12 @@
 """What request and response models have in common: unknown fields are refused, money is whole fen."""
 
+import re
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Item = TypeVar("Item")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 AmountFen = Annotated[int, Field(strict=True, gt=0, le=10_000_000_00, description="Whole fen; 100 fen are 1 yuan.")]
 
@@ -16,11 +18,11 @@ class RequestModel(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _without_nul(cls, value: Any) -> Any:
-        """PostgreSQL stores no NUL, and nobody writes one: refused here, with the field's name."""
+    def _without_controls(cls, value: Any) -> Any:
+        """PostgreSQL stores no NUL, and nobody types any other control character into a field of one line."""
         texts = value if isinstance(value, list) else [value]
-        if any(isinstance(text, str) and "\0" in text for text in texts):
-            raise ValueError("holds NUL")
+        if any(isinstance(text, str) and _CONTROL.search(text) for text in texts):
+            raise ValueError("holds a control character")
         return value
 
 

@@ -3,6 +3,7 @@
 The recording is a second, small Work after the rollback of the first, because a refusal changes nothing.
 """
 
+import re
 from typing import Any
 
 import asyncpg
@@ -13,6 +14,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
+from chassis import tracing
 from chassis.errors import IdempotencyKeyMissing, Refusal, TooMany, Unavailable
 from chassis.journal.transient import is_transient
 from chassis.problems import CONTENT_TYPE, problem_document
@@ -22,6 +24,8 @@ from chassis.work import Fact
 _log = structlog.get_logger(__name__)
 
 _DATABASE_FAILURES = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError, TimeoutError)
+_REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CODES = {404: "not-found", 405: "method-not-allowed", 413: "too-large", 415: "unsupported-media-type"}
 
 
@@ -39,9 +43,15 @@ def problem_answer(
         public_url=runtime_of(request).settings.public_url,
         detail=detail,
         field=field,
-        instance=request.url.path,
+        instance=f"urn:onecard:request:{_request_id(request)}",
     )
     return JSONResponse(document, status_code=status, media_type=CONTENT_TYPE, headers=headers)
+
+
+def _request_id(request: Request) -> str:
+    """The id that the gateway gave this request and answers with, else that of our own span: never what was sent."""
+    given = request.headers.get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else (tracing.current() or "")[36:52]
 
 
 async def _on_refusal(request: Request, refusal: Exception) -> JSONResponse:
@@ -76,17 +86,20 @@ async def _on_invalid(request: Request, invalid: Exception) -> JSONResponse:
     first = invalid.errors()[0]
     if first["type"] == "json_invalid":
         return problem_answer(request, "malformed-request", detail="The body is not well-formed JSON.")
-    where = [str(part) for part in first["loc"] if part not in ("body", "query", "path", "header")]
+    # The first part says where: body, query, path, header. A name that we did not declare is the caller's own text.
+    where = [str(part) for part in first["loc"][1:] if _NAME.fullmatch(str(part))]
     if first["loc"] == ("header", "Idempotency-Key"):
         refusal = IdempotencyKeyMissing()
         return problem_answer(request, refusal.code, detail=refusal.detail, field="Idempotency-Key")
-    # Pydantic's sentence may repeat the input for custom errors; its type never does.
     return problem_answer(request, "invalid-field", detail=_sentence(first), field=".".join(where) or None)
 
 
 def _sentence(error: dict[str, Any]) -> str:
+    """Pydantic's sentence, without what a parser says in it of the very characters that were sent."""
     if error["type"] in ("value_error", "assertion_error"):
         return "The value is not allowed."
+    if "error" in error.get("ctx", {}):
+        return str(error["msg"]).partition(",")[0] + "."
     return str(error["msg"]) + "."
 
 
