@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
 from card_svc.lifecycle import use_cases
 from card_svc.lifecycle.adapters import Citizens
@@ -29,10 +29,17 @@ def _in_utc(moment: datetime) -> datetime:
 Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
+def _refuse_what_only_equals(value: object) -> object:
+    """To Python true equals 1; to whoever wrote the request it does not."""
+    if type(value) is not int:
+        raise ValueError("not a whole number")
+    return value
+
+
 class ApplyForCard(RequestModel):
     """What is asked for."""
 
-    level: Literal[1, 2] = Field(
+    level: Annotated[Literal[1, 2], BeforeValidator(_refuse_what_only_equals)] = Field(
         2, description="1 = identity and queries; 2 = with a bank account, so that payment works."
     )
 
