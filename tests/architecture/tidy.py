@@ -44,7 +44,7 @@ REGISTRIES = tuple(
     ".".join(parts)
     for parts in (
         ("pypi", "org"),
-        ("python" "hosted", "org"),
+        ("python" + "hosted", "org"),
         ("npmjs", "org"),
         ("yarnpkg", "com"),
         ("docker", "io"),
