@@ -38,11 +38,12 @@ class Ask:
     about: str = ""  # who or what it is about, for the verdict
     key: str = field(default_factory=lambda: str(uuid4()))
     begun_at: float = 0.0
-    answered_at: float = 0.0
+    answered_at: float = 0.0  # for the first time
     status: int = 0  # of the clear answer; 0 without one
     answers: list[dict[str, Any]] = field(default_factory=list)  # of every 2xx, in the order in which they came
     refusal: str = ""
     taken_back: str = ""  # the refusal that followed an acknowledgement: never right
+    lock: threading.Lock = field(default_factory=threading.Lock)  # so that answers stand in the order of asking
 
     @property
     def acknowledged(self) -> bool:
@@ -81,6 +82,10 @@ class Asking:
 
     def once(self, ask: Ask) -> bool:
         """Send it one time; whether the answer was clear."""
+        with ask.lock:
+            return self._once(ask)
+
+    def _once(self, ask: Ask) -> bool:
         try:
             token = ask.token(False)
             answer = ask.client.call("POST", ask.path, ask.body, token=token, key=ask.key, timeout=ANSWER_WITHIN_S)
@@ -100,7 +105,7 @@ class Asking:
             return True
         else:
             ask.refusal = str(said.get("code"))
-        ask.status, ask.answered_at = answer.status_code, time.monotonic()
+        ask.status, ask.answered_at = answer.status_code, ask.answered_at or time.monotonic()
         return True
 
     def _count(self, what: str) -> None:

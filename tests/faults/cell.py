@@ -22,6 +22,7 @@ import asyncpg
 
 from onecard_local.callers import ApiClient, wait_for
 from onecard_local.cells import OUTSIDE
+from onecard_local.children import start_child
 from onecard_local.databases import read_passwords
 from onecard_local.ports import SERVICES, CellPorts, claim_test_cell
 from onecard_local.postgres import SUPERUSER
@@ -81,7 +82,7 @@ class AttackedCell:
         """Return the process that holds a service's journal lease, or None when it cannot be told now."""
         try:
             rows = self.ask(service, "SELECT holder FROM journal_lease WHERE holder IS NOT NULL")
-        except (OSError, asyncpg.PostgresError, TimeoutError):
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             return None
         holder = int(rows[0]["holder"].split(":")[1]) if rows else None
         return holder if holder in [self.process(name) for name in self.names_of(service)] else None
@@ -145,8 +146,14 @@ def attacked_cell(seed: int, plant: str | None) -> Iterator[AttackedCell]:
         if plant:
             environment["PYTHONPATH"] = str(planted(plant, above / "plant"))
         wire.start()
-        with (above / "runner.log").open("wb") as log:
-            runner = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+        # On a leash: when we are killed, the runner is asked to stop, and it stops everything.
+        runner = start_child(
+            command,
+            folder=ROOT,
+            log=above / "runner.log",
+            environment=environment,
+            death_signal=signal.SIGTERM,
+        )
         cell = AttackedCell(
             home=above / "home",
             ports=claimed.ports,

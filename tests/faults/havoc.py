@@ -25,25 +25,28 @@ STOPPED_FOR_S = 10.0
 KILLS_BETWEEN_STOPS = 5
 STALLED = ("scenario", "payment")  # who writes most
 KILLS_BETWEEN_STALLS = 3
-PAUSES_S = (0.3, 1.3)
+PAUSES_S, LONG_PAUSES_S = (0.3, 1.3), (0.8, 3.0)
+LONG = 30
+"""From so many kills on there is time for more to be done between two of them."""
 BACK_WITHIN_S = 30.0
 
 
 def schedule(seed: int, kills: int) -> Iterator[tuple[float, str, str]]:
     """Yield (pause before it, "kill", "stop" or "stall", whom)."""
     dice = random.Random(f"havoc {seed}")
+    pauses_s = LONG_PAUSES_S if kills >= LONG else PAUSES_S
     names: list[str] = []
     stops = stalls = 0
     for number in range(kills):
         if number % KILLS_BETWEEN_STOPS == min(1, kills - 1):
-            yield dice.uniform(*PAUSES_S), "stop", STOPPED[stops % len(STOPPED)]
+            yield dice.uniform(*pauses_s), "stop", STOPPED[stops % len(STOPPED)]
             stops += 1
         if number % KILLS_BETWEEN_STALLS == 0:
-            yield dice.uniform(*PAUSES_S), "stall", STALLED[stalls % len(STALLED)]
+            yield dice.uniform(*pauses_s), "stall", STALLED[stalls % len(STALLED)]
             stalls += 1
         if not names:  # everybody once, in another order each round
             names = dice.sample(KILLED, len(KILLED))
-        yield dice.uniform(*PAUSES_S), "kill", names.pop()
+        yield dice.uniform(*pauses_s), "kill", names.pop()
 
 
 @dataclass(kw_only=True)

@@ -18,10 +18,12 @@ from tests.faults.cell import AttackedCell, parent_of
 STALLED_FOR_S = 1.0
 LOOKS_FOR_S = 8.0
 WRITERS = """
-SELECT pid FROM pg_locks
-WHERE locktype = 'relation' AND mode = 'RowExclusiveLock' AND granted AND relation = 'journal_row'::regclass
-  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+SELECT lock.pid FROM pg_locks AS lock JOIN pg_stat_activity AS session ON session.pid = lock.pid
+WHERE lock.locktype = 'relation' AND lock.mode = 'RowExclusiveLock' AND lock.granted
+  AND lock.relation = 'journal_row'::regclass AND session.datname = current_database()
+  AND session.state = 'idle in transaction'
 """
+# Between INSERT and COMMIT. One that is stopped while it flushes would keep everybody else from committing as well.
 
 
 def stall_writer(cell: AttackedCell, service: str) -> bool:

@@ -23,6 +23,7 @@ CREATED_AS = {"use": "use", "refund": "refund", "loss": "card", "recovery": "car
 LATER = {"open": {"open", "accepted", "refused", "cancelled", "confirmed"}}
 """What may follow a state; an ended one stays."""
 AGAIN = 5
+CELL_DOWN = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, httpx.HTTPError, Unexpected)
 
 
 def settle(cell: AttackedCell, town: Town, within_s: float) -> list[str]:
@@ -33,7 +34,7 @@ def settle(cell: AttackedCell, town: Town, within_s: float) -> list[str]:
         nonlocal left
         try:
             left = list(unsettled(cell, town))
-        except (OSError, TimeoutError, asyncpg.PostgresError, httpx.HTTPError, Unexpected) as down:
+        except CELL_DOWN as down:
             left = [f"the cell does not answer: {down!r}"]
         return not left
 
